@@ -129,7 +129,10 @@ class ConditionalRequestConflict(StoreError):
 
 
 class OperationAborted(StoreError):
-    message = "A conflicting conditional operation is currently in progress against this resource. Try again."
+    message = (
+        "A conflicting conditional operation is currently in progress against this resource. "
+        "Try again."
+    )
 
 
 class SourceChanged(StoreError):
@@ -214,7 +217,10 @@ class MalformedACLError(StoreError):
 
 
 class MalformedTrailerError(StoreError):
-    message = "The request contained trailing data that was not well-formed or did not conform to our published schema."
+    message = (
+        "The request contained trailing data that was not well-formed or did not conform to our "
+        "published schema."
+    )
 
 
 class UnresolvableGrantByEmailAddress(StoreError):

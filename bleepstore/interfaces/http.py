@@ -41,7 +41,7 @@ class IHttpRequest(Interface):
     method = Attribute("bytes, as sent.")
     uri = Attribute("bytes: the raw request target as sent, path and query.")
     headers = Attribute(
-        "Sequence[Header]: (lower-case name, value stripped of blanks), in order, repeated names kept."
+        "Sequence[Header]: (lower-case name, stripped value), in order, repeated ones kept."
     )
     body = Attribute("IBody.")
     client_host = Attribute("str: the peer's address, or '' for a UNIX socket.")
@@ -90,7 +90,7 @@ class IPayload(Interface):
 
     length = Attribute("Bytes to come by the client's word, or None if it did not say.")
     trailers = Attribute(
-        "Mapping[str, str]: lower-case name → value of the trailing headers; complete after the end."
+        "Mapping[str, str]: lower-case name → value of trailing headers; complete after the end."
     )
 
     def read() -> Awaitable[bytes]:

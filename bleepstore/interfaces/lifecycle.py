@@ -18,4 +18,7 @@ class IPart(Interface):
         """
 
     def stop() -> Awaitable[None]:
-        """Let what is under way end, release threads and files.  Never fails; may be called twice."""
+        """Let what is under way end, release threads and files.
+
+        Never fails; may be called twice.
+        """

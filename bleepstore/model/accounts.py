@@ -36,5 +36,5 @@ class Credential(Struct, frozen=True):
 
 
 def derived_owner_id(access_key: str) -> str:
-    """The canonical id of an account that was configured without one: SHA-256 of its key, in hex."""
+    """The canonical id of an account configured without one: SHA-256 of its key, in hex."""
     return sha256(access_key.encode()).hexdigest()

@@ -98,9 +98,12 @@ def allows(acl: Acl, requester: Account | None, permission: Permission) -> bool:
     The owner may always read and write the ACL itself, whatever the grants say, so that an
     owner can never lock itself out (S3 User Guide, "ACL overview").
     """
-    if requester is not None and requester.id == acl.owner_id:
-        if permission in (Permission.READ_ACP, Permission.WRITE_ACP):
-            return True
+    if (
+        requester is not None
+        and requester.id == acl.owner_id
+        and permission in (Permission.READ_ACP, Permission.WRITE_ACP)
+    ):
+        return True
     for grant in acl.grants:
         if grant.permission is not permission and grant.permission is not Permission.FULL_CONTROL:
             continue

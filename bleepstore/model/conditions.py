@@ -44,9 +44,11 @@ def check_read(conditions: ReadConditions, etag: str, last_modified: int) -> Non
     if conditions.if_match is not None:
         if "*" not in conditions.if_match and etag not in conditions.if_match:
             raise PreconditionFailed(Condition="If-Match")
-    elif conditions.if_unmodified_since is not None:
-        if modified > conditions.if_unmodified_since // 1000:
-            raise PreconditionFailed(Condition="If-Unmodified-Since")
+    elif (
+        conditions.if_unmodified_since is not None
+        and modified > conditions.if_unmodified_since // 1000
+    ):
+        raise PreconditionFailed(Condition="If-Unmodified-Since")
     if conditions.if_none_match is not None:
         if "*" in conditions.if_none_match or etag in conditions.if_none_match:
             raise NotModified
