@@ -38,10 +38,13 @@ class BlobCapabilities(Struct, frozen=True):
 class IBlobWriter(Interface):
     """One blob being written.  Calls do not overlap; exactly one of finish and abort ends it."""
 
-    def write(data: bytes | memoryview) -> Awaitable[None]:
-        """Take the next bytes, at most 1 MiB; returns when more are welcome (back-pressure).
+    def write(*data: bytes | memoryview) -> Awaitable[None]:
+        """Take the next bytes, together at most 1 MiB; returns when more are welcome.
 
-        The data must not change until it returns.
+        Several pieces are written one after another, as if they were one: the caller need not
+        join what came from the network.  The data must not change until it returns.  A write
+        that failed, or whose wait was cancelled, can only be followed by abort.
+
         :raises InsufficientStorage: there is no room.
         """
 

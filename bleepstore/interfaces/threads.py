@@ -13,6 +13,16 @@ Now = Callable[[], int]
 """The wall clock: milliseconds since the epoch.  Injected, so that tests own it."""
 
 
+class ILane(Interface):
+    """Calls that run in threads one after another, in the order they were asked for."""
+
+    def run(function: Callable[..., T], *args: object) -> Awaitable[T]:
+        """As :meth:`IThreads.run`, but after all calls that were asked of this lane before.
+
+        A call that fails does not keep the later ones from running.
+        """
+
+
 class IThreads(Interface):
     """A bounded pool of threads.  ``streams.threads`` has one on Twisted's, and one for tests."""
 
@@ -21,3 +31,6 @@ class IThreads(Interface):
 
         The call is never interrupted: a cancelled wait leaves it running to its end.
         """
+
+    def lane() -> ILane:
+        """A new lane on these threads.  It costs next to nothing, and nothing while it is idle."""
