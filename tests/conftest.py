@@ -1,0 +1,31 @@
+"""Options of the whole suite, and the rule that a skip in CI is a failure."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("bleepstore")
+    group.addoption(
+        "--crash-rounds",
+        type=int,
+        default=50,
+        help="how often the crash test kills the server (default 50)",
+    )
+    group.addoption("--crash-seed", type=int, default=1, help="seed of the crash test (default 1)")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI everything is installed: a test that skips there has not tested anything."""
+    report = yield
+    if report.skipped and os.environ.get("CI") == "true" and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI: {report.longrepr}"
+    return report

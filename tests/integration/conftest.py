@@ -1,0 +1,80 @@
+"""A server for all tests of this folder, and a bucket of its own for each."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from tests.integration import clients
+from tests.integration.daemon import Daemon
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """``twistd bleepstore`` with nothing but its defaults (and a free port)."""
+    with Daemon(tmp_path_factory.mktemp("server")) as daemon:
+        yield daemon
+    tracebacks = [line for line in daemon.log if "Traceback" in line or "Unhandled" in line]
+    assert not tracebacks, "".join(daemon.log)
+
+
+def client_of(daemon: Daemon, **options: Any) -> Any:
+    """A boto3 client with its own defaults."""
+    return boto3.client(
+        "s3",
+        endpoint_url=daemon.url,
+        aws_access_key_id=options.pop("access_key", clients.ACCESS_KEY),
+        aws_secret_access_key=options.pop("secret_key", clients.SECRET_KEY),
+        region_name=clients.REGION,
+        **options,
+    )
+
+
+@pytest.fixture
+def s3(server: Daemon) -> Iterator[Any]:
+    client = client_of(server)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def bucket(s3: Any) -> str:
+    name = f"test-bucket-{next(_numbers)}"
+    s3.create_bucket(Bucket=name)
+    return name
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """A folder of real files: empty, small, of several parts, with names that hurt."""
+    folder = tmp_path / "files"
+    content = random.Random(1)
+    for name, size in {
+        "empty": 0,
+        "small.txt": 1_000,
+        "just over inline.bin": 70_001,
+        "several parts.bin": 20_000_003,
+        "deep/er/ünï cödé + (1)~'x'.txt": 12_345,
+        "deep/percent%20 & =?#.txt": 1,
+    }.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.randbytes(size))
+    return folder
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """The files below a folder: relative name → content."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
