@@ -265,6 +265,12 @@ class AccessDenied(StoreError):
     message = "Access Denied"
 
 
+class AccessForbidden(StoreError):
+    """S3's answer to a CORS preflight that no rule allows."""
+
+    message = "CORSResponse: CORS is not enabled for this bucket."
+
+
 class InvalidAccessKeyId(StoreError):
     message = "The AWS Access Key Id you provided does not exist in our records."
 
