@@ -1,0 +1,51 @@
+"""What the HTTP channel is given: limits, and the functions it calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from bleepstore.errors import StoreError
+from bleepstore.interfaces.http import Header, IHttpRequest
+
+Handler = Callable[[IHttpRequest], None]
+"""Called once for each request when its head is complete; nothing of the body was read.
+
+It answers by the request's methods, now or later.  What it raises becomes InternalError; one that
+goes on in a coroutine hands a late failure to ``Request.fail``.
+"""
+
+Refuse = Callable[[StoreError], tuple[int, Sequence[Header], bytes]]
+"""Status, headers and body for an error that is found before, or instead of, a handler's answer."""
+
+Observer = Callable[[IHttpRequest, int, float], None]
+"""Called with each finished request, its status and its duration in seconds.
+
+Bytes are in ``request.bytes_received`` and ``bytes_sent``.  The status is 0 where the client went
+away, or was cut off, before an answer was begun.  Refused heads never were requests: not called.
+"""
+
+
+class Limits(Struct, frozen=True):
+    """How much one client may ask of the server.
+
+    :ivar max_connections: more are answered with SlowDown and closed.
+    :ivar read_timeout: seconds within which a head must be whole, from its first byte, and
+        within which the next bytes of a body must come while the handler waits for them.
+    :ivar write_timeout: seconds after which a client that takes no byte is cut off.
+    :ivar idle_timeout: seconds a connection may stay open between requests.
+    :ivar max_target: bytes of a request target: a key of 1,024 bytes is 3,072 percent-encoded,
+        and a presigned query with a session token may have several thousand.
+    :ivar max_head: bytes of the request line and the header section beside the target; S3 allows
+        8 KiB of headers.
+    :ivar max_headers: header fields in one request.
+    """
+
+    max_connections: int = 1000
+    read_timeout: float = 60.0
+    write_timeout: float = 60.0
+    idle_timeout: float = 120.0
+    max_target: int = 16 * 1024
+    max_head: int = 16 * 1024
+    max_headers: int = 100
