@@ -30,7 +30,7 @@ def client_of(daemon: Daemon, **options: Any) -> Any:
     """A boto3 client with its own defaults."""
     return boto3.client(
         "s3",
-        endpoint_url=daemon.url,
+        endpoint_url=options.pop("endpoint_url", daemon.url),
         aws_access_key_id=options.pop("access_key", clients.ACCESS_KEY),
         aws_secret_access_key=options.pop("secret_key", clients.SECRET_KEY),
         region_name=clients.REGION,

@@ -1,0 +1,360 @@
+"""The figures: what is measured, its reference in the same run, and what it should at least be."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.bench import load, populate, processes, signed
+from tests.integration.conftest import client_of
+from tests.integration.daemon import Daemon
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How much to do.  ``quick`` looks for breakage, not for figures worth quoting."""
+
+    directory: Path
+    seconds: float = 3.0
+    pairs: int = 5
+    large: int = 1024 * MIB
+    many: int = 1_000_000
+    clients: int = 16
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the report.
+
+    :ivar ratio: the subject in units of its reference; None where there is only a bound.
+    :ivar wanted: e.g. "≥ 0.7" or "≤ 64 MiB".
+    """
+
+    name: str
+    measured: str
+    reference: str
+    ratio: float | None
+    wanted: str
+    met: bool
+
+
+def at_least(
+    name: str, unit: str, wanted: float, pairs: list[tuple[float, float]], what: str
+) -> Figure:
+    """A rate against its reference: the median of the ratios, pair by pair."""
+    ratio = statistics.median(subject / reference for subject, reference in pairs)
+    subject = statistics.median(s for s, _ in pairs)
+    reference = statistics.median(r for _, r in pairs)
+    return Figure(
+        name,
+        f"{subject:,.2f} {unit}" if subject < 100 else f"{subject:,.0f} {unit}",
+        f"{what}: {reference:,.2f} {unit}"
+        if reference < 100
+        else f"{what}: {reference:,.0f} {unit}",
+        ratio,
+        f"≥ {wanted:.2f}",
+        ratio >= wanted,
+    )
+
+
+def at_most(name: str, wanted: float, pairs: list[tuple[float, float]], what: str) -> Figure:
+    """A duration in seconds against its reference: the median of the ratios, pair by pair."""
+    ratio = statistics.median(subject / reference for subject, reference in pairs)
+    subject = statistics.median(s for s, _ in pairs)
+    reference = statistics.median(r for _, r in pairs)
+    return Figure(
+        name,
+        f"{subject * 1000:,.1f} ms",
+        f"{what}: {reference * 1000:,.1f} ms",
+        ratio,
+        f"≤ {wanted:.2f}",
+        ratio <= wanted,
+    )
+
+
+def bound(name: str, value: float, unit: str, wanted: float) -> Figure:
+    """A value that must not be passed."""
+    shown = f"{value:,.3g} {unit}"
+    return Figure(name, shown, "", None, f"≤ {wanted:,.3g} {unit}", value <= wanted)
+
+
+def small_objects(setting: Setting) -> Iterator[Figure]:
+    """Signed GET of 1 KiB and durable PUT of 4 KiB against an empty twisted.web Resource."""
+    with (
+        processes.bleepstore(setting.directory / "small") as daemon,
+        processes.script(processes.WEB_REFERENCE) as reference,
+    ):
+        s3 = client_of(daemon)
+        s3.create_bucket(Bucket="bench")
+        for n in range(64):
+            s3.put_object(Bucket="bench", Key=f"small/{n}", Body=b"x" * 1024)
+        gets = [signed.head(daemon.port, "GET", f"/bench/small/{n}") for n in range(64)]
+        plain = [b"GET /small/%d HTTP/1.1\r\nHost: localhost\r\n\r\n" % n for n in range(64)]
+        yield at_least(
+            "signed GET of 1 KiB, 32 connections",
+            "/s",
+            1.0,
+            [
+                (
+                    load.closed_loop(daemon.port, gets, seconds=setting.seconds),
+                    load.closed_loop(reference, plain, seconds=setting.seconds),
+                )
+                for _ in range(setting.pairs)
+            ],
+            "empty Resource",
+        )
+        body = b"y" * 4096
+        puts = [signed.put(daemon.port, f"/bench/put/{n}", body) for n in range(20_000)]
+        bare = [
+            b"PUT /put/%d HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4096\r\n\r\n%s" % (n, body)
+            for n in range(64)
+        ]
+        yield at_least(
+            "durable PUT of 4 KiB, 32 connections",
+            "/s",
+            0.7,
+            [
+                (
+                    load.closed_loop(daemon.port, puts, seconds=setting.seconds),
+                    load.closed_loop(reference, bare, seconds=setting.seconds),
+                )
+                for _ in range(setting.pairs)
+            ],
+            "empty Resource",
+        )
+        if shutil.which("strace"):
+            yield _fsyncs(daemon, puts, setting)
+
+
+def _fsyncs(daemon: Daemon, puts: list[bytes], setting: Setting) -> Figure:
+    """fsyncs for each PUT, counted by strace (which slows the server, so groups are larger)."""
+    trace = subprocess.Popen(
+        ["strace", "-f", "-e", "trace=fsync,fdatasync", "-o", "/dev/stdout", "-p", str(daemon.pid)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert trace.stderr is not None
+    assert trace.stdout is not None
+    trace.stderr.readline()  # "strace: Process … attached"
+    rate = load.closed_loop(daemon.port, puts, seconds=setting.seconds)
+    trace.terminate()
+    count = sum("sync(" in line for line in trace.stdout.read().splitlines())
+    return bound("fsyncs for each of these PUTs", count / (rate * setting.seconds * 1.1), "", 1 / 8)
+
+
+def large_objects(setting: Setting) -> Iterator[Figure]:
+    """GET and PUT of one large object on one connection."""
+    source = setting.directory / "large-source"
+    piece = bytes(range(256)) * 4096
+    pieces = setting.large // len(piece)
+    with source.open("wb") as file:
+        for _ in range(pieces):
+            file.write(piece)
+    into = bytearray(MIB)
+    gib = 1024**3
+    with processes.bleepstore(setting.directory / "large") as daemon:
+        client_of(daemon).create_bucket(Bucket="bench")
+        uploads = []
+        for n in range(setting.pairs):
+            head = signed.head(daemon.port, "PUT", f"/bench/large-{n % 2}", length=setting.large)
+            size, seconds = load.upload(daemon.port, head, piece, pieces)
+            md5 = hashlib.md5(usedforsecurity=False)
+            start = time.perf_counter()
+            for _ in range(pieces):
+                md5.update(piece)
+            uploads.append((size / seconds / gib, size / (time.perf_counter() - start) / gib))
+        with processes.script(processes.READ_AND_SEND, str(source)) as reference:
+            downloads = []
+            for _ in range(setting.pairs):
+                get = signed.head(daemon.port, "GET", "/bench/large-0")
+                size, seconds = load.download(daemon.port, get, into)
+                other, reference_seconds = load.download(reference, b"GET / HTTP/1.0\r\n\r\n", into)
+                downloads.append((size / seconds / gib, other / reference_seconds / gib))
+    source.unlink()
+    shutil.rmtree(setting.directory / "large")
+    yield at_least("GET of 1 GiB, one connection", "GiB/s", 0.7, downloads, "read-and-send loop")
+    yield at_least("PUT of 1 GiB, one connection", "GiB/s", 0.8, uploads, "hashlib's MD5")
+
+
+def listings(setting: Setting) -> Iterator[Figure]:
+    """The first page of a large bucket against that of a small one, and what a delimiter costs."""
+    directory = populate.directory(setting.directory, setting.many)
+    with processes.bleepstore(directory) as daemon:
+
+        def page(bucket: str, query: str = "") -> Callable[[], float]:
+            request = signed.head(daemon.port, "GET", f"/{bucket}", "list-type=2" + query)
+            return lambda: _seconds(daemon.port, request)
+
+        rounds = setting.pairs * 6
+        yield at_most(
+            f"first page of 1,000 keys of {setting.many:,}",
+            1.5,
+            _pairs(page("many"), page("few"), rounds),
+            "of 10,000",
+        )
+        yield at_most(
+            f"10 prefixes over {setting.many:,} keys",
+            1.5,
+            _pairs(page("many", "&delimiter=%2F"), page("tiny"), rounds),
+            "10 keys alone",
+        )
+
+
+def _seconds(port: int, request: bytes) -> float:
+    connection = load.Connection(port)
+    with connection.socket:
+        start = time.perf_counter()
+        connection.socket.sendall(request)
+        while not connection.receive():
+            pass
+        return time.perf_counter() - start
+
+
+def _pairs(
+    subject: Callable[[], float], reference: Callable[[], float], rounds: int
+) -> list[tuple[float, float]]:
+    subject()
+    reference()
+    return [(subject(), reference()) for _ in range(rounds)]
+
+
+def without_bytes(setting: Setting) -> Iterator[Figure]:
+    """Complete of 10,000 parts and Copy of 5 GiB: metadata only."""
+    part = 5 * MIB
+    with processes.bleepstore(setting.directory / "parts") as daemon:
+        s3 = client_of(daemon)
+        s3.create_bucket(Bucket="bench")
+        s3.put_object(Bucket="bench", Key="part", Body=bytes(part))
+        for key, count in (("ten-thousand", 10_000), ("five-gib", 1024)):
+            upload = s3.create_multipart_upload(Bucket="bench", Key=key)["UploadId"]
+            copy = {"x-amz-copy-source": "/bench/part"}
+            requests = [
+                signed.head(
+                    daemon.port,
+                    "PUT",
+                    f"/bench/{key}",
+                    f"partNumber={n}&uploadId={upload}",
+                    headers=copy,
+                )
+                for n in range(1, count + 1)
+            ]
+            connection = load.Connection(daemon.port)
+            with connection.socket:
+                for request in requests:
+                    connection.socket.sendall(request)
+                    while not connection.receive():
+                        pass
+            etag = s3.head_object(Bucket="bench", Key="part")["ETag"]
+            parts: list[dict[str, Any]] = [
+                {"PartNumber": n, "ETag": etag} for n in range(1, count + 1)
+            ]
+            before = populate.used(setting.directory / "parts")
+            start = time.perf_counter()
+            s3.complete_multipart_upload(
+                Bucket="bench", Key=key, UploadId=upload, MultipartUpload={"Parts": parts}
+            )
+            seconds = time.perf_counter() - start
+            if count == 10_000:
+                yield bound("Complete of 10,000 parts", seconds, "s", 1.0)
+                grown = populate.used(setting.directory / "parts") - before
+                yield bound("  blob bytes it wrote", grown, "B", 0)
+        durations = []
+        for n in range(setting.pairs):
+            start = time.perf_counter()
+            s3.copy_object(
+                Bucket="bench", Key=f"copy-{n}", CopySource={"Bucket": "bench", "Key": "five-gib"}
+            )
+            durations.append(time.perf_counter() - start)
+        yield bound("Copy of 5 GiB", statistics.median(durations) * 1000, "ms", 50)
+
+
+def startup(setting: Setting) -> Iterator[Figure]:
+    """From the start of the process to the end of its first answer."""
+    twistd = str(Path(sys.executable).with_name("twistd"))
+    empty = setting.directory / "start-empty"
+    empty.mkdir(exist_ok=True)
+    full = populate.directory(setting.directory, setting.many)
+    for name, directory, wanted in (
+        ("empty store", empty, 1.5),
+        (f"{setting.many:,} objects", full, 1.7),
+    ):
+        pairs = []
+        for _ in range(setting.pairs + 1):
+            port, other = processes.free_port(), processes.free_port()
+            options = ["-n", "--pidfile="]
+            subject = [twistd, *options, "bleepstore", "--port", str(port)]
+            reference = [twistd, *options, "web", "--listen", f"tcp:{other}:interface=127.0.0.1"]
+            pairs.append(
+                (
+                    processes.seconds_to_first_answer(subject, port, directory, "/healthz"),
+                    processes.seconds_to_first_answer(reference, other, empty, "/"),
+                )
+            )
+        yield at_most(f"start to first answer, {name}", wanted, pairs[1:], "twistd -n web")
+
+
+def memory(setting: Setting) -> Iterator[Figure]:
+    """Resident memory: idle, and while many clients move large objects each way."""
+    directory = setting.directory / "memory"
+    with processes.bleepstore(directory) as daemon:
+        s3 = client_of(daemon)
+        s3.create_bucket(Bucket="bench")
+        idle = processes.resident(daemon.pid)
+        yield bound("memory, idle", idle / MIB, "MiB", 64)
+        piece = bytes(MIB)
+        pieces = setting.large // MIB
+        head = signed.head(daemon.port, "PUT", "/bench/source", length=setting.large)
+        load.upload(daemon.port, head, piece, pieces)
+        errors: list[BaseException] = []
+
+        def both_ways(n: int) -> None:
+            try:
+                put = signed.head(daemon.port, "PUT", f"/bench/{n}", length=setting.large)
+                load.upload(daemon.port, put, piece, pieces)
+            except Exception as error:
+                errors.append(error)
+
+        def back(_: int) -> None:
+            try:
+                get = signed.head(daemon.port, "GET", "/bench/source")
+                load.download(daemon.port, get, bytearray(MIB))
+            except Exception as error:
+                errors.append(error)
+
+        threads = [
+            threading.Thread(target=target, args=(n,))
+            for n in range(setting.clients)
+            for target in (both_ways, back)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if errors:
+            raise errors[0]
+        peak = processes.resident(daemon.pid, "VmHWM")
+    shutil.rmtree(directory)
+    name = f"memory, {setting.clients} clients each way, more than idle"
+    yield bound(name, (peak - idle) / MIB, "MiB", 64)
+
+
+ALL: dict[str, Callable[[Setting], Iterator[Figure]]] = {
+    "small": small_objects,
+    "large": large_objects,
+    "listings": listings,
+    "parts": without_bytes,
+    "startup": startup,
+    "memory": memory,
+}
