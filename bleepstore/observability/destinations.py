@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import syslog
-from typing import TextIO
+from collections.abc import Callable
+from typing import Protocol, TextIO
 
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
@@ -16,6 +17,17 @@ ROTATE_LENGTH = 100 * 1024 * 1024
 
 ROTATED_FILES = 10
 """How many rotated files are kept."""
+
+
+class _RotatingFile(Protocol):
+    """What is used of Twisted's LogFile, which has no types of its own."""
+
+    def write(self, data: str) -> None: ...
+
+    def rotate(self) -> None: ...
+
+
+_open_rotating: Callable[..., _RotatingFile] = LogFile
 
 _PRIORITIES = {
     "debug": syslog.LOG_DEBUG,
@@ -42,7 +54,7 @@ class FileDestination:
 
     def __init__(self, path: str, reactor: IReactorFromThreads) -> None:
         directory, name = os.path.split(os.path.abspath(path))
-        self._file = LogFile(
+        self._file = _open_rotating(
             name, directory, rotateLength=ROTATE_LENGTH, maxRotatedFiles=ROTATED_FILES
         )
 

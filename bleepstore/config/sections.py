@@ -1,0 +1,364 @@
+"""The settings of BleepStore, section by section, as frozen typed values with their defaults.
+
+Paths are relative to the working directory of the process.  Which shapes this version does not
+serve yet is said in ``config.refusals``, not here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from bleepstore.config.schema import Section, Setting
+
+DEFAULT_ACCESS_KEY = "bleepstore"
+DEFAULT_SECRET_KEY = "bleepstore-secret"
+
+
+class ServerConfig(Section, frozen=True, kw_only=True):
+    """The S3 endpoint: where it listens and what it bears."""
+
+    host: Annotated[
+        str,
+        Setting(
+            "Address to listen on, IPv4 or IPv6. Other than loopback only with credentials of "
+            "your own.",
+            least=1,
+        ),
+    ] = "127.0.0.1"
+    port: Annotated[
+        int, Setting("TCP port; 0 takes a free one, which the log names.", least=0, most=65535)
+    ] = 9000
+    listen: Annotated[
+        tuple[str, ...],
+        Setting(
+            "Twisted endpoint strings (`tcp:`, `tcp6:`, `ssl:`, `tls:`, `systemd:`, `unix:`). When "
+            "there are any, they replace `host` and `port`."
+        ),
+    ] = ()
+    region: Annotated[
+        str, Setting("The region that requests are signed for and buckets live in.", least=1)
+    ] = "us-east-1"
+    domains: Annotated[
+        tuple[str, ...],
+        Setting("`BUCKET.DOMAIN` in the Host header addresses a bucket, for each of these."),
+    ] = ("localhost",)
+    workers: Annotated[
+        int | Literal["auto"],
+        Setting("Processes that share the port; `auto` is one per core.", least=1, most=1024),
+    ] = 1
+    admin_port: Annotated[int, Setting("Port of the admin API.", least=0, most=65535)] = 9001
+    admin_token: Annotated[
+        str,
+        Setting("Bearer token of the admin API, which is off while this is empty.", secret=True),
+    ] = ""
+    log_level: Annotated[
+        Literal["debug", "info", "warn", "error"],
+        Setting("The least level that is logged; one line a request is logged at `info`."),
+    ] = "info"
+    log_format: Annotated[
+        Literal["text", "json"], Setting("Lines to read, or one JSON object a line.")
+    ] = "text"
+    shutdown_timeout: Annotated[
+        float,
+        Setting("Seconds that requests in flight are given when stopping.", least=0, most=3600),
+    ] = 30
+    max_object_size: Annotated[
+        int, Setting("Bytes of the largest object.", least=0, most=5 * 1024**4 * 10)
+    ] = 5 * 1024**4
+    max_connections: Annotated[
+        int, Setting("Connections at a time; more wait to be accepted.", least=1, most=1_000_000)
+    ] = 1000
+    read_timeout: Annotated[
+        float, Setting("Seconds to wait for the next bytes of a request.", least=0.001, most=86400)
+    ] = 60
+    write_timeout: Annotated[
+        float,
+        Setting(
+            "Seconds to wait for a client to take bytes of a response.", least=0.001, most=86400
+        ),
+    ] = 60
+    idle_timeout: Annotated[
+        float,
+        Setting("Seconds a connection may stay open between requests.", least=0.001, most=86400),
+    ] = 120
+
+
+class CredentialConfig(Section, frozen=True, kw_only=True):
+    """One more access key, and the account it speaks for."""
+
+    access_key: Annotated[str, Setting("Access key id.", least=1)]
+    secret_key: Annotated[str, Setting("Its secret.", least=1, secret=True)]
+    owner_id: Annotated[
+        str, Setting("Canonical id of the account; derived from the access key while empty.")
+    ] = ""
+    display_name: Annotated[str, Setting("The access key while empty.")] = ""
+    email: Annotated[str, Setting("May stand for the account in ACL grants.")] = ""
+
+
+class AuthConfig(Section, frozen=True, kw_only=True):
+    """Who may ask."""
+
+    enabled: Annotated[
+        bool, Setting("When false, nobody is asked for a signature and everybody is the owner.")
+    ] = True
+    access_key: Annotated[
+        str,
+        Setting("Access key id of the first account. Also `BLEEPSTORE_ACCESS_KEY`.", least=1),
+    ] = DEFAULT_ACCESS_KEY
+    secret_key: Annotated[
+        str, Setting("Its secret. Also `BLEEPSTORE_SECRET_KEY`.", least=1, secret=True)
+    ] = DEFAULT_SECRET_KEY
+    owner_id: Annotated[
+        str, Setting("Canonical id of the first account; derived from the access key while empty.")
+    ] = ""
+    display_name: Annotated[str, Setting("The access key while empty.")] = ""
+    allow_default_credentials: Annotated[
+        bool, Setting("Listen beyond loopback although the default key pair is in use.")
+    ] = False
+    credentials: Annotated[
+        tuple[CredentialConfig, ...],
+        Setting("More accounts and keys; those with the same `owner_id` share an account."),
+    ] = ()
+
+
+class SqliteMetadataConfig(Section, frozen=True, kw_only=True):
+    """Metadata in one SQLite database."""
+
+    path: Annotated[str, Setting("The database file.", least=1)] = "./data/metadata.db"
+
+
+class LocalMetadataConfig(Section, frozen=True, kw_only=True):
+    """Metadata in plain files."""
+
+    root_dir: Annotated[str, Setting("Their directory.", least=1)] = "./data/metadata"
+    compact_on_startup: Annotated[bool, Setting("Rewrite the files at each start.")] = True
+
+
+class DynamodbConfig(Section, frozen=True, kw_only=True):
+    """Metadata in AWS DynamoDB."""
+
+    table: Annotated[str, Setting("Table name.")] = "bleepstore-metadata"
+    region: Annotated[str, Setting("AWS region.")] = "us-east-1"
+    endpoint_url: Annotated[str, Setting("Another endpoint than the region's.")] = ""
+
+
+class FirestoreConfig(Section, frozen=True, kw_only=True):
+    """Metadata in Google Firestore."""
+
+    collection: Annotated[str, Setting("Collection name.")] = "bleepstore-metadata"
+    project: Annotated[str, Setting("Google Cloud project.")] = ""
+    credentials_file: Annotated[str, Setting("Service account key file.")] = ""
+
+
+class CosmosConfig(Section, frozen=True, kw_only=True):
+    """Metadata in Azure Cosmos DB."""
+
+    database: Annotated[str, Setting("Database name.")] = "bleepstore"
+    container: Annotated[str, Setting("Container name.")] = "metadata"
+    endpoint: Annotated[str, Setting("Account endpoint.")] = ""
+    connection_string: Annotated[str, Setting("Endpoint and key in one.", secret=True)] = ""
+
+
+class MetadataConfig(Section, frozen=True, kw_only=True):
+    """Where buckets, keys and everything about objects but their bytes are kept."""
+
+    engine: Annotated[
+        Literal["sqlite", "memory", "local", "raft", "dynamodb", "firestore", "cosmos"],
+        Setting("`memory` keeps nothing over a restart."),
+    ] = "sqlite"
+    sqlite: Annotated[SqliteMetadataConfig, Setting("Engine `sqlite`.")] = SqliteMetadataConfig()
+    local: Annotated[LocalMetadataConfig, Setting("Engine `local`.")] = LocalMetadataConfig()
+    dynamodb: Annotated[DynamodbConfig, Setting("Engine `dynamodb`.")] = DynamodbConfig()
+    firestore: Annotated[FirestoreConfig, Setting("Engine `firestore`.")] = FirestoreConfig()
+    cosmos: Annotated[CosmosConfig, Setting("Engine `cosmos`.")] = CosmosConfig()
+
+
+class LocalStorageConfig(Section, frozen=True, kw_only=True):
+    """Object data in files of the local disk."""
+
+    root_dir: Annotated[str, Setting("Their directory.", least=1)] = "./data/objects"
+
+
+class MemoryStorageConfig(Section, frozen=True, kw_only=True):
+    """Object data in memory."""
+
+    max_size_bytes: Annotated[int, Setting("Most bytes of data; 0 is no limit.", least=0)] = 0
+    persistence: Annotated[
+        Literal["none", "snapshot"], Setting("`snapshot` writes it all to a file now and then.")
+    ] = "none"
+    snapshot_path: Annotated[str, Setting("The snapshot file.", least=1)] = "./data/memory.snap"
+    snapshot_interval_seconds: Annotated[
+        float, Setting("Seconds between snapshots.", least=0.001)
+    ] = 300
+
+
+class SqliteStorageConfig(Section, frozen=True, kw_only=True):
+    """Object data in one SQLite database."""
+
+    path: Annotated[str, Setting("The database file.", least=1)] = "./data/objects.db"
+
+
+class AwsStorageConfig(Section, frozen=True, kw_only=True):
+    """Object data in AWS S3, or another S3."""
+
+    bucket: Annotated[str, Setting("The bucket that holds everything.")] = ""
+    region: Annotated[str, Setting("Its region.")] = "us-east-1"
+    prefix: Annotated[str, Setting("Put before every key.")] = ""
+    endpoint_url: Annotated[str, Setting("Another endpoint than the region's.")] = ""
+    use_path_style: Annotated[bool, Setting("Name the bucket in the path.")] = False
+    access_key_id: Annotated[str, Setting("While empty, AWS's usual chain of credentials.")] = ""
+    secret_access_key: Annotated[str, Setting("Its secret.", secret=True)] = ""
+
+
+class GcpStorageConfig(Section, frozen=True, kw_only=True):
+    """Object data in Google Cloud Storage."""
+
+    bucket: Annotated[str, Setting("The bucket that holds everything.")] = ""
+    project: Annotated[str, Setting("Google Cloud project.")] = ""
+    prefix: Annotated[str, Setting("Put before every key.")] = ""
+    endpoint_url: Annotated[str, Setting("Another endpoint than Google's.")] = ""
+    credentials_file: Annotated[str, Setting("While empty, Google's usual chain.")] = ""
+
+
+class AzureStorageConfig(Section, frozen=True, kw_only=True):
+    """Object data in Azure Blob Storage."""
+
+    container: Annotated[str, Setting("The container that holds everything.")] = ""
+    account: Annotated[str, Setting("Storage account.")] = ""
+    prefix: Annotated[str, Setting("Put before every key.")] = ""
+    endpoint_url: Annotated[str, Setting("Another endpoint than the account's.")] = ""
+    connection_string: Annotated[str, Setting("Account and key in one.", secret=True)] = ""
+    use_managed_identity: Annotated[bool, Setting("Take the machine's identity.")] = False
+
+
+class StorageConfig(Section, frozen=True, kw_only=True):
+    """Where the bytes of objects are kept."""
+
+    backend: Annotated[
+        Literal["local", "memory", "sqlite", "aws", "gcp", "azure"],
+        Setting("`memory` keeps nothing over a restart unless it takes snapshots."),
+    ] = "local"
+    inline_max_bytes: Annotated[
+        int,
+        Setting(
+            "Objects and parts of at most this many bytes are kept beside their metadata and share "
+            "its fsync; 0 keeps none there.",
+            least=0,
+            most=65536,
+        ),
+    ] = 16384
+    local: Annotated[LocalStorageConfig, Setting("Backend `local`.")] = LocalStorageConfig()
+    memory: Annotated[MemoryStorageConfig, Setting("Backend `memory`.")] = MemoryStorageConfig()
+    sqlite: Annotated[SqliteStorageConfig, Setting("Backend `sqlite`.")] = SqliteStorageConfig()
+    aws: Annotated[AwsStorageConfig, Setting("Backend `aws`.")] = AwsStorageConfig()
+    gcp: Annotated[GcpStorageConfig, Setting("Backend `gcp`.")] = GcpStorageConfig()
+    azure: Annotated[AzureStorageConfig, Setting("Backend `azure`.")] = AzureStorageConfig()
+
+
+class MultipartConfig(Section, frozen=True, kw_only=True):
+    """Multipart uploads."""
+
+    expiry_days: Annotated[
+        float, Setting("Days after which an upload that was not completed is aborted.", least=0.001)
+    ] = 7
+
+
+class JobsConfig(Section, frozen=True, kw_only=True):
+    """Background work."""
+
+    interval_seconds: Annotated[float, Setting("Seconds between its rounds.", least=0.01)] = 3600
+    day_seconds: Annotated[
+        float,
+        Setting("Seconds in a day of `expiry_days`; shorter lets a test live a year.", least=0.001),
+    ] = 86400
+
+
+class VaultConfig(Section, frozen=True, kw_only=True):
+    """Keys in HashiCorp Vault."""
+
+    endpoint_url: Annotated[str, Setting("Vault's address.")] = ""
+    token: Annotated[str, Setting("Vault token.", secret=True)] = ""
+    mount: Annotated[str, Setting("Mount of the transit engine.")] = "transit"
+
+
+class EncryptionConfig(Section, frozen=True, kw_only=True):
+    """Encryption of objects at rest."""
+
+    key_file: Annotated[str, Setting("The local key ring, made on first use.")] = "./data/keys.json"
+    kms_keys: Annotated[tuple[str, ...], Setting("Names to have in the local key ring.")] = ()
+    vault: Annotated[VaultConfig, Setting("Keys in Vault instead.")] = VaultConfig()
+
+
+class ObservabilityConfig(Section, frozen=True, kw_only=True):
+    """What can be seen of the server from outside."""
+
+    metrics: Annotated[bool, Setting("Count, and serve `/metrics`.")] = True
+    health_check: Annotated[
+        bool, Setting("Probe the stores for `/health`, and serve `/healthz` and `/readyz`.")
+    ] = True
+
+
+class PeerConfig(Section, frozen=True, kw_only=True):
+    """Another node of the cluster."""
+
+    id: Annotated[str, Setting("Its node id.", least=1)]
+    addr: Annotated[str, Setting("Its `host:port`.", least=1)]
+
+
+class DnsConfig(Section, frozen=True, kw_only=True):
+    """Peers found by DNS."""
+
+    name: Annotated[str, Setting("The name whose addresses are the peers.")] = ""
+    port: Annotated[int, Setting("Their port.", least=1, most=65535)] = 9002
+    refresh_interval_s: Annotated[float, Setting("Seconds between look-ups.", least=0.1)] = 30
+
+
+class ClusterConfig(Section, frozen=True, kw_only=True):
+    """Several nodes as one store."""
+
+    node_id: Annotated[str, Setting("The name of this node, its own in the cluster.", least=1)] = (
+        "node-1"
+    )
+    bind_addr: Annotated[str, Setting("`host:port` for peers.")] = "0.0.0.0:9002"
+    advertise_addr: Annotated[str, Setting("What peers are told; `bind_addr` while empty.")] = ""
+    data_dir: Annotated[str, Setting("Raft's own directory.", least=1)] = "./data/raft"
+    peers: Annotated[tuple[PeerConfig, ...], Setting("The other nodes.")] = ()
+    discovery: Annotated[Literal["static", "dns"], Setting("Where peers come from.")] = "static"
+    dns: Annotated[DnsConfig, Setting("Discovery `dns`.")] = DnsConfig()
+    election_timeout_ms: Annotated[int, Setting("Milliseconds without a leader.", least=1)] = 1000
+    heartbeat_interval_ms: Annotated[int, Setting("Milliseconds between heartbeats.", least=1)] = (
+        150
+    )
+    snapshot_interval: Annotated[int, Setting("Log entries between snapshots.", least=1)] = 10000
+    max_append_entries: Annotated[int, Setting("Most entries of a message.", least=1)] = 64
+    replication_factor: Annotated[int, Setting("Nodes that hold each object.", least=1)] = 3
+    read_consistency: Annotated[
+        Literal["strong", "eventual"], Setting("Whether reads ask the leader.")
+    ] = "strong"
+
+
+class QueueConfig(Section, frozen=True, kw_only=True):
+    """Events about changes."""
+
+    enabled: Annotated[bool, Setting("Publish them.")] = False
+    backend: Annotated[Literal["redis", "rabbitmq", "kafka"], Setting("The broker.")] = "redis"
+    consistency: Annotated[
+        Literal["write-through", "sync", "async"], Setting("When a change is answered.")
+    ] = "write-through"
+
+
+class Config(Section, frozen=True, kw_only=True):
+    """The whole configuration."""
+
+    server: Annotated[ServerConfig, Setting("The S3 endpoint.")] = ServerConfig()
+    auth: Annotated[AuthConfig, Setting("Who may ask.")] = AuthConfig()
+    metadata: Annotated[MetadataConfig, Setting("The metadata store.")] = MetadataConfig()
+    storage: Annotated[StorageConfig, Setting("The blob store.")] = StorageConfig()
+    multipart: Annotated[MultipartConfig, Setting("Multipart uploads.")] = MultipartConfig()
+    jobs: Annotated[JobsConfig, Setting("Background work.")] = JobsConfig()
+    encryption: Annotated[EncryptionConfig, Setting("Encryption at rest.")] = EncryptionConfig()
+    observability: Annotated[ObservabilityConfig, Setting("Health and metrics.")] = (
+        ObservabilityConfig()
+    )
+    cluster: Annotated[ClusterConfig, Setting("Several nodes.")] = ClusterConfig()
+    queue: Annotated[QueueConfig, Setting("Events.")] = QueueConfig()
