@@ -16,7 +16,6 @@ from msgspec import NODEFAULT
 
 from bleepstore.config.schema import Declared, Section, declared, is_section
 from bleepstore.config.sections import Config
-from bleepstore.config.sources import PREFIX
 
 _HEAD = """\
 # Configuration
@@ -83,7 +82,8 @@ def render() -> str:
 
 
 def _section(path: str, section: type[Section]) -> Iterator[str]:
-    settings, below = [], []
+    settings: list[Declared] = []
+    below: list[Declared] = []
     for field in declared(section).values():
         (below if is_section(field.type) else settings).append(field)
     if path:
@@ -145,11 +145,6 @@ def _is_not_yet(path: str) -> bool:
 
 def _first_line(section: type[Section]) -> str:
     return (section.__doc__ or "").partition("\n")[0]
-
-
-def variable(path: str) -> str:
-    """The environment variable of a dotted key."""
-    return PREFIX + path.upper().replace(".", "__")
 
 
 if __name__ == "__main__":

@@ -234,11 +234,13 @@ def _kind(value: object) -> str:
         return "a section"
     if isinstance(value, list):
         return "a list"
-    return "nothing" if value is None else f"the value {value!r}"
+    if value is None:
+        return "nothing"
+    return "text" if isinstance(value, str) else "a single value"  # not itself: may be a secret
 
 
 def _nearest(name: str, known: list[str], path: str) -> str:
-    from difflib import get_close_matches  # noqa: PLC0415  only a mistake needs it
+    from difflib import get_close_matches  # only a mistake needs it
 
     close = get_close_matches(name, known, n=1, cutoff=0.6)
     if not close:

@@ -97,7 +97,8 @@ def _contradictions(config: Config) -> list[tuple[str, str]]:
     if auth.enabled and not auth.allow_default_credentials and uses_default_credentials(config):
         advice = (
             "needs credentials of your own (BLEEPSTORE_ACCESS_KEY and BLEEPSTORE_SECRET_KEY): "
-            "the default key pair serves loopback only, unless auth.allow_default_credentials is set"
+            "the default key pair serves loopback only, unless "
+            "auth.allow_default_credentials is set"
         )
         for number, description in enumerate(server.listen):
             if not endpoint_is_local(description):

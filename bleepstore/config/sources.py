@@ -57,7 +57,7 @@ def from_yaml(text: str, name: str) -> Given:
 
     :raises ConfigError: it is not YAML, or has a key twice.
     """
-    import yaml  # noqa: PLC0415  takes 15 ms, which a start without a file need not pay
+    import yaml  # takes 15 ms, which a start without a file need not pay
 
     problems: list[str] = []
     loader = yaml.SafeLoader(text)
@@ -83,11 +83,11 @@ def from_yaml(text: str, name: str) -> Given:
         if isinstance(node, yaml.SequenceNode):
             return Given([given(item, (*within, node)) for item in node.value], origin)
         try:
-            value = loader.construct_object(node)  # type: ignore[no-untyped-call]
+            scalar = loader.construct_object(node)
         except (yaml.YAMLError, ValueError) as error:
             problems.append(f"{origin}: {error}")
-            value = None
-        return Given(value, origin)
+            scalar = None
+        return Given(scalar, origin)
 
     try:
         root = loader.get_single_node()
@@ -97,7 +97,7 @@ def from_yaml(text: str, name: str) -> Given:
     except yaml.YAMLError as error:
         raise ConfigError([f"{name}: is not YAML: {' '.join(str(error).split())}"]) from None
     finally:
-        loader.dispose()  # type: ignore[no-untyped-call]
+        loader.dispose()
     tree = Given({}, f"{name}:1") if root is None else given(root, ())
     if problems:
         raise ConfigError(problems)
