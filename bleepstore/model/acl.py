@@ -58,34 +58,6 @@ class CannedAcl(StrEnum):
     LOG_DELIVERY_WRITE = "log-delivery-write"
 
 
-class RequestedGrant(Struct, frozen=True):
-    """One grant as a client names it; exactly one of the three grantee fields is not empty.
-
-    :ivar account_id: a canonical id, not yet known to exist.
-    :ivar group: the URI of a predefined group, not yet known to be one.
-    :ivar email: of an account, not yet resolved.
-    """
-
-    permission: Permission
-    account_id: str = ""
-    group: str = ""
-    email: str = ""
-
-
-class AclRequest(Struct, frozen=True):
-    """What a client asks an ACL to be: a canned one, or grants, never both.
-
-    Neither means the default: private.
-
-    :ivar owner_id: the ``Owner`` of an XML body, which must be the owner there is; empty when the
-        ACL came by headers.
-    """
-
-    canned: CannedAcl | None = None
-    grants: tuple[RequestedGrant, ...] = ()
-    owner_id: str = ""
-
-
 def private_acl(owner_id: str) -> Acl:
     """The default: the owner has FULL_CONTROL and nobody else has anything."""
     return Acl(owner_id, (Grant(Permission.FULL_CONTROL, account_id=owner_id),))

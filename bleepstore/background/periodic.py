@@ -1,0 +1,95 @@
+"""A unit of work, again and again: never two at once, and stopped only between two.
+
+Knows nothing of what is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from bleepstore.interfaces.lifecycle import IPart
+
+_log = Logger()
+
+Unit = Callable[[], Awaitable[float | None]]
+"""Does a little, and says in how many seconds it wants to be called again; None: after the
+interval."""
+
+
+@implementer(IPart)
+class Periodic:
+    """Calls a unit of work every ``interval`` seconds, and earlier when it is woken or asks for it.
+
+    A unit that fails is logged, and called again after the interval.
+
+    :param name: for the log.
+    :param first: seconds from the start to the first unit.
+    """
+
+    def __init__(
+        self, clock: IReactorTime, name: str, unit: Unit, *, interval: float, first: float
+    ) -> None:
+        self._clock = clock
+        self._name = name
+        self._unit = unit
+        self._interval = interval
+        self._first = first
+        self._call: IDelayedCall | None = None
+        self._working = False
+        self._woken: float | None = None
+        self._running = False
+        self._idle: list[Deferred[None]] = []
+
+    async def start(self) -> None:
+        """Have the first unit called."""
+        self._running = True
+        self._schedule(self._first)
+
+    async def stop(self) -> None:
+        """Call no more units, and wait for the one under way."""
+        self._running = False
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+        if self._working:
+            idle: Deferred[None] = Deferred()
+            self._idle.append(idle)
+            await idle
+
+    def wake(self, delay: float = 0) -> None:
+        """Have the next unit called within ``delay`` seconds; cheap, and ignored while stopped."""
+        if not self._running:
+            return
+        if self._working:
+            self._woken = delay if self._woken is None else min(delay, self._woken)
+        elif self._call is not None and self._call.getTime() > self._clock.seconds() + delay:
+            self._call.reset(delay)
+
+    def _schedule(self, delay: float) -> None:
+        self._call = self._clock.callLater(delay, self._begin)
+
+    def _begin(self) -> None:
+        self._call = None
+        self._working = True
+        self._woken = None
+        Deferred.fromCoroutine(self._work())
+
+    async def _work(self) -> None:
+        delay: float | None = None
+        try:
+            delay = await self._unit()
+        except Exception:
+            _log.failure("{name} failed, and is tried again later", name=self._name)
+        self._working = False
+        if self._running:
+            wanted = [each for each in (delay, self._woken) if each is not None]
+            self._schedule(min(wanted, default=self._interval))
+            return
+        idle, self._idle = self._idle, []
+        for waiter in idle:
+            waiter.callback(None)

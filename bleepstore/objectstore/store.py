@@ -1,0 +1,67 @@
+"""All use cases in one value: what the node builds and a front is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from zope.interface import implementer
+
+from bleepstore.interfaces.blobs import IBlobStore
+from bleepstore.interfaces.lifecycle import IPart
+from bleepstore.interfaces.metadata import IMetadataStore
+from bleepstore.interfaces.threads import IThreads, Now
+from bleepstore.model.accounts import Credential
+from bleepstore.objectstore.accounts import Accounts
+from bleepstore.objectstore.buckets import Buckets
+from bleepstore.objectstore.copying import Copies
+from bleepstore.objectstore.ids import Dice, Ids
+from bleepstore.objectstore.listing import Listings
+from bleepstore.objectstore.objects import Objects
+from bleepstore.objectstore.pins import Pins
+from bleepstore.objectstore.uploads import Uploads
+
+
+@implementer(IPart)
+class ObjectStore:
+    """The use cases, over one metadata store and one blob store.
+
+    It is started after both and stopped before them.
+
+    :ivar accounts: who there is.
+    :ivar ids: the names that this process gives; its epoch is opened by :meth:`start`.
+    """
+
+    def __init__(
+        self,
+        *,
+        metadata: IMetadataStore,
+        blobs: IBlobStore,
+        threads: IThreads,
+        now: Now,
+        dice: Dice,
+        pins: Pins,
+        credentials: Sequence[Credential],
+        region: str,
+        node_id: str,
+        max_object_size: int,
+        released: Callable[[], None],
+    ) -> None:
+        """:param credentials: of the configuration; the first is the root's.
+        :param node_id: under which the epoch is opened.
+        :param max_object_size: bytes, of an object put whole.
+        :param released: called after each change that may have let go of blobs
+            (``background.collector.Collector.wake``).
+        """
+        self.accounts: Accounts
+        self.buckets: Buckets
+        self.objects: Objects
+        self.copies: Copies
+        self.uploads: Uploads
+        self.listings: Listings
+        self.ids: Ids
+
+    async def start(self) -> None:
+        """Open the epoch under which blobs are written."""
+
+    async def stop(self) -> None:
+        """Nothing is held: requests under way are ended by the front."""
