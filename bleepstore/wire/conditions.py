@@ -1,29 +1,83 @@
-"""Preconditions from headers; ``model.conditions`` decides them."""
+"""Preconditions from headers; ``model.conditions`` decides them.
+
+ETags lose their quotes and a ``W/``: S3 compares them as they are, and has no weak ones itself.
+"""
 
 from __future__ import annotations
 
+import re
+
+from bleepstore.errors import NotImplemented
 from bleepstore.model.conditions import ReadConditions, WriteConditions
-from bleepstore.wire.headers import Headers
+from bleepstore.wire.dates import parse_http_date
+from bleepstore.wire.headers import Headers, text_of
+
+_ETAG = re.compile(r'[ \t,]*(?:(?:W/)?"([^"]*)"|([^\s,"]+))')
+
+_READ = (b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since")
+_COPY = tuple(b"x-amz-copy-source-" + name for name in _READ)
+_READ_NAMES = frozenset(_READ)
+_COPY_NAMES = frozenset(_COPY)
+
+
+def etag_list(value: bytes) -> tuple[str, ...]:
+    """The ETags of a condition, without quotes; strong, weak or unquoted, as S3 accepts them."""
+    text = text_of(value).strip()
+    if text == "*":
+        return ("*",)
+    return tuple(match[1] if match[1] is not None else match[2] for match in _ETAG.finditer(text))
+
+
+def _conditions(headers: Headers, names: tuple[bytes, ...]) -> ReadConditions:
+    match, none_match, since, unmodified = (headers.get(name) for name in names)
+    return ReadConditions(
+        if_match=None if match is None else etag_list(match),
+        if_none_match=None if none_match is None else etag_list(none_match),
+        if_modified_since=None if since is None else parse_http_date(since),
+        if_unmodified_since=None if unmodified is None else parse_http_date(unmodified),
+    )
 
 
 def read_conditions(headers: Headers) -> ReadConditions | None:
     """The conditions of a read; None if there are none.  Invalid dates are ignored (RFC 9110, 13.1.3)."""
-    ...
+    return None if _READ_NAMES.isdisjoint(headers) else _conditions(headers, _READ)
 
 
 def copy_source_conditions(headers: Headers) -> ReadConditions | None:
     """The ``x-amz-copy-source-if-*`` conditions; None if there are none."""
-    ...
+    return None if _COPY_NAMES.isdisjoint(headers) else _conditions(headers, _COPY)
 
 
 def write_conditions(headers: Headers) -> WriteConditions | None:
     """If-Match and If-None-Match of PutObject, CopyObject and CompleteMultipartUpload; None if neither.
 
-    :raises NotImplemented: If-None-Match with anything but ``*``, or both conditions.
+    :raises NotImplemented: If-None-Match with anything but ``*``, If-Match with several ETags,
+        or both conditions ("Conditional writes", S3 User Guide).
     """
-    ...
+    none_match = headers.get(b"if-none-match")
+    match = delete_condition(headers)
+    if none_match is None:
+        return None if match is None else WriteConditions(if_match=match)
+    if none_match != b"*" or match is not None:
+        raise _not_implemented("If-None-Match")
+    return WriteConditions(if_none_match=True)
 
 
 def delete_condition(headers: Headers) -> str | None:
-    """If-Match of DeleteObject: an ETag without quotes, or ``*``; None if not sent."""
-    ...
+    """If-Match of DeleteObject: an ETag without quotes, or ``*``; None if not sent.
+
+    :raises NotImplemented: not exactly one ETag.
+    """
+    value = headers.get(b"if-match")
+    if value is None:
+        return None
+    etags = etag_list(value)
+    if len(etags) != 1:
+        raise _not_implemented("If-Match")
+    return etags[0]
+
+
+def _not_implemented(header: str) -> NotImplemented:
+    return NotImplemented(
+        "A header you provided implies functionality that is not implemented", Header=header
+    )

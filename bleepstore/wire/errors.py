@@ -1,22 +1,66 @@
-"""StoreErrors on the wire: status, headers and the ``<Error>`` body."""
+"""StoreErrors on the wire: status, headers and the ``<Error>`` body.
+
+Source of the statuses: "List of error codes", Amazon S3 API reference.
+"""
 
 from __future__ import annotations
 
 from bleepstore.errors import StoreError
 from bleepstore.wire.headers import Header
+from bleepstore.wire.operations import ALLOWED_METHODS
+from bleepstore.wire.xml_text import DECLARATION, escaped
 
-STATUS: dict[str, int] = {}
+_BY_STATUS: dict[int, tuple[str, ...]] = {
+    304: ("NotModified",),
+    400: (
+        "AccessControlListNotSupported", "AuthorizationHeaderMalformed",
+        "AuthorizationQueryParametersError", "BadDigest", "BadRequest", "EntityTooLarge",
+        "EntityTooSmall", "IllegalLocationConstraintException", "IncompleteBody",
+        "InvalidArgument", "InvalidBucketName", "InvalidDigest", "InvalidLocationConstraint",
+        "InvalidPart", "InvalidPartOrder", "InvalidRequest", "InvalidStorageClass",
+        "InvalidToken", "InvalidURI", "KeyTooLongError", "MalformedACLError",
+        "MalformedTrailerError", "MalformedXML", "MaxMessageLengthExceeded", "MetadataTooLarge",
+        "MissingRequestBodyError", "MissingSecurityHeader", "RequestHeaderSectionTooLarge",
+        "RequestTimeout", "TooManyBuckets", "UnresolvableGrantByEmailAddress",
+        "XAmzContentSHA256Mismatch",
+    ),
+    403: (
+        "AccessDenied", "AccessForbidden", "InvalidAccessKeyId", "InvalidObjectState",
+        "InvalidSecurity", "RequestTimeTooSkewed", "SignatureDoesNotMatch",
+    ),
+    404: ("NoSuchBucket", "NoSuchKey", "NoSuchUpload", "NoSuchVersion"),
+    405: ("MethodNotAllowed",),
+    409: (
+        "BucketAlreadyExists", "BucketAlreadyOwnedByYou", "BucketNotEmpty",
+        "ConditionalRequestConflict", "OperationAborted", "SourceChanged",
+    ),
+    411: ("MissingContentLength",),
+    412: ("PreconditionFailed",),
+    416: ("InvalidPartNumber", "InvalidRange"),
+    500: ("InternalError",),
+    501: ("NotImplemented",),
+    503: ("ServiceUnavailable", "SlowDown"),
+    507: ("InsufficientStorage",),
+}  # fmt: skip
+
+STATUS: dict[str, int] = {code: status for status, codes in _BY_STATUS.items() for code in codes}
 """Error code → HTTP status; total over all subclasses of StoreError (a test proves it)."""
 
 
 def status_of(error: StoreError) -> int:
     """The HTTP status of an error."""
-    ...
+    return STATUS[error.code]
 
 
 def error_headers(error: StoreError) -> list[Header]:
     """The headers an error needs beside Content-Type: Allow for 405, Content-Range for 416."""
-    ...
+    if error.code == "MethodNotAllowed":  # RFC 9110, 15.5.6: Allow is a must
+        allowed = ALLOWED_METHODS.get(error.details.get("ResourceType", ""), "")
+        return [(b"Allow", allowed.encode())]
+    size = error.details.get("ActualObjectSize")
+    if error.code == "InvalidRange" and size is not None:  # RFC 9110, 15.5.17
+        return [(b"Content-Range", f"bytes */{size}".encode("latin-1"))]
+    return []
 
 
 def error_body(error: StoreError, resource: str, request_id: str, host_id: str) -> bytes:
@@ -24,4 +68,9 @@ def error_body(error: StoreError, resource: str, request_id: str, host_id: str) 
 
     :param resource: the path that was asked for, decoded or raw; made safe for XML here.
     """
-    ...
+    details = "".join(f"<{name}>{escaped(text)}</{name}>" for name, text in error.details.items())
+    return (
+        f"{DECLARATION}<Error><Code>{error.code}</Code><Message>{escaped(error.message)}</Message>"
+        f"{details}<Resource>{escaped(resource)}</Resource><RequestId>{escaped(request_id)}"
+        f"</RequestId><HostId>{escaped(host_id)}</HostId></Error>"
+    ).encode()

@@ -7,18 +7,78 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from bleepstore.errors import InvalidArgument, NotImplemented
+
 Headers = Mapping[bytes, bytes]
 Header = tuple[bytes, bytes]
 
+_ENCRYPTION = (
+    b"x-amz-server-side-encryption",
+    b"x-amz-server-side-encryption-aws-kms-key-id",
+    b"x-amz-server-side-encryption-bucket-key-enabled",
+    b"x-amz-server-side-encryption-context",
+    b"x-amz-server-side-encryption-customer-algorithm",
+    b"x-amz-server-side-encryption-customer-key",
+    b"x-amz-server-side-encryption-customer-key-md5",
+    b"x-amz-copy-source-server-side-encryption-customer-algorithm",
+    b"x-amz-copy-source-server-side-encryption-customer-key",
+    b"x-amz-copy-source-server-side-encryption-customer-key-md5",
+)
+_LOCK = (
+    b"x-amz-object-lock-event-hold",
+    b"x-amz-object-lock-event-hold-duration-days",
+    b"x-amz-object-lock-event-hold-duration-years",
+    b"x-amz-object-lock-legal-hold",
+    b"x-amz-object-lock-mode",
+    b"x-amz-object-lock-retain-until-date",
+)
+_DIRECTORY_BUCKETS = (
+    b"x-amz-if-match-initiated-time",
+    b"x-amz-if-match-last-modified-time",
+    b"x-amz-if-match-size",
+    b"x-amz-write-offset-bytes",
+)
+_OTHERS = (
+    b"x-amz-bucket-namespace",
+    b"x-amz-bucket-object-lock-enabled",
+    b"x-amz-mfa",
+    b"x-amz-object-ownership",
+    b"x-amz-tagging",
+    b"x-amz-website-redirect-location",
+)
+_UNSUPPORTED = frozenset((*_ENCRYPTION, *_LOCK, *_DIRECTORY_BUCKETS, *_OTHERS))
+_HARMLESS = {
+    (b"x-amz-bucket-namespace", b"global"),
+    (b"x-amz-bucket-object-lock-enabled", b"false"),
+    (b"x-amz-object-ownership", b"objectwriter"),
+    (b"x-amz-server-side-encryption-bucket-key-enabled", b"false"),
+    (b"x-amz-tagging", b""),
+}
+"""Values that ask for what is the case anyway."""
+
 
 def header_map(pairs: Sequence[Header]) -> dict[bytes, bytes]:
-    """The headers of a request by name; repeated ones are joined with ``,`` (RFC 9110, 5.2)."""
-    ...
+    """The headers of a request by name; repeated ones are joined with ``, `` (RFC 9110, 5.3)."""
+    headers = dict(pairs)
+    if len(headers) != len(pairs):
+        headers = {}
+        for name, value in pairs:
+            headers[name] = headers[name] + b", " + value if name in headers else value
+    return headers
+
+
+def text_of(value: bytes) -> str:
+    """A header's value as text: UTF-8, or Latin-1 where it is not UTF-8."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 def header_text(headers: Headers, name: bytes) -> str | None:
-    """A header's value as text: UTF-8, or Latin-1 where it is not UTF-8.  None: not sent."""
-    ...
+    """A header's value as text, as :func:`text_of`; None: not sent."""
+    value = headers.get(name)
+    return None if value is None else text_of(value)
 
 
 def refuse_unsupported(headers: Headers) -> None:
@@ -28,3 +88,16 @@ def refuse_unsupported(headers: Headers) -> None:
 
     :raises NotImplemented: with the name as ``Header``.
     """
+    if _UNSUPPORTED.isdisjoint(headers):
+        return
+    for name in sorted(_UNSUPPORTED & headers.keys()):
+        if (name, headers[name].lower()) not in _HARMLESS:
+            raise NotImplemented(
+                "A header you provided implies functionality that is not implemented",
+                Header=name.decode(),
+            )
+
+
+def invalid_header(name: bytes, value: bytes, message: str) -> InvalidArgument:
+    """InvalidArgument that names a header and what it said."""
+    return InvalidArgument(message, ArgumentName=name.decode(), ArgumentValue=text_of(value))
