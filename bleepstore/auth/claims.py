@@ -1,0 +1,153 @@
+"""What a signed request claims, and the checks that both ways of signing share.
+
+A claim is complete: whoever holds it and the secret can verify it, so the secret may be looked
+up in between, at leisure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+
+from msgspec import Struct
+
+from bleepstore import errors
+from bleepstore.auth.canonical import Signable
+from bleepstore.auth.payload import Payload
+from bleepstore.errors import AccessDenied, InvalidRequest, InvalidToken, StoreError
+
+MAX_SKEW = 15 * 60 * 1000
+"""How far a request's time may be from the server's, milliseconds."""
+
+Refuse = Callable[[str, dict[str, str]], StoreError]
+"""Makes the error of one way of signing out of its last words and its details."""
+
+
+class ClaimKind(Enum):
+    """Where the signature came from."""
+
+    HEADER = "the Authorization header"
+    QUERY = "the query string"
+
+
+class Claim(Struct, frozen=True, kw_only=True):
+    """A signature that is well-formed, timely and of the right scope, and yet to be verified.
+
+    :ivar date: the day of the scope, ``YYYYMMDD``.
+    :ivar scope: ``date/region/s3/aws4_request``.
+    :ivar amz_date: the time as it is signed, ``YYYYMMDD'T'HHMMSS'Z'``.
+    :ivar time: the same in milliseconds.
+    :ivar expires: seconds that a presigned request is valid from ``time``; None for a header.
+    :ivar signature: as sent; hex if the client is right.
+    """
+
+    kind: ClaimKind
+    access_key: str
+    date: bytes
+    region: bytes
+    scope: bytes
+    amz_date: bytes
+    time: int
+    expires: int | None
+    signature: bytes
+    payload: Payload
+    request: Signable
+
+    @property
+    def signed_headers(self) -> tuple[bytes, ...]:
+        """The names of the headers that are signed, as the client lists them."""
+        return tuple(self.request.signed_headers.split(b";"))
+
+
+def shown(value: bytes) -> str:
+    """Bytes of the client's in an error body."""
+    return value.decode("utf-8", "replace")
+
+
+def parse_credential(
+    credential: bytes, amz_date: bytes, region: bytes, refuse: Refuse
+) -> tuple[str, bytes]:
+    """Access key and scope of ``KEY/YYYYMMDD/REGION/s3/aws4_request``.
+
+    An access key may itself contain slashes.
+
+    :param amz_date: the request's time; the scope must be of its day.
+    :param region: the one and only region served.
+    """
+    parts = credential.rsplit(b"/", 4)
+    if len(parts) != 5:
+        raise refuse(
+            "the Credential is mal-formed; expecting "
+            '"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".',
+            {},
+        )
+    key, date, found_region, service, terminator = parts
+    if not key:
+        raise refuse("a non-empty Access Key (AKID) must be provided in the credential.", {})
+    if terminator != b"aws4_request":
+        raise refuse(
+            f'incorrect terminal "{shown(terminator)}". This endpoint uses "aws4_request".', {}
+        )
+    if service != b"s3":
+        raise refuse(
+            f'incorrect service "{shown(service)}". This endpoint belongs to "s3".',
+            {},
+        )
+    if found_region != region:
+        raise refuse(
+            f"the region '{shown(found_region)}' is wrong; expecting '{shown(region)}'",
+            {"Region": shown(region)},
+        )
+    if date != amz_date[:8]:
+        raise refuse(
+            f'Invalid credential date "{shown(date)}". '
+            f'This date is not the same as X-Amz-Date: "{shown(amz_date[:8])}".',
+            {},
+        )
+    try:
+        return key.decode(), credential[len(key) + 1 :]
+    except UnicodeDecodeError:
+        raise refuse("the access key is not UTF-8.", {}) from None
+
+
+def check_signed_headers(
+    headers: Mapping[bytes, bytes], names: list[bytes], refuse: Refuse
+) -> None:
+    """Refuse a list of signed headers that leaves out what must be signed.
+
+    "The host header and any x-amz-* headers that you plan to include in your request must also
+    be added" (API Reference, Task 1: Create a Canonical Request).
+    """
+    signed = frozenset(names)
+    if len(signed) != len(names):
+        raise refuse("a header is listed twice in SignedHeaders.", {})
+    missing = [name for name in headers if name.startswith(b"x-amz-") and name not in signed]
+    if b"host" not in signed:
+        missing.insert(0, b"host")
+    if missing:
+        raise AccessDenied(
+            "There were headers present in the request which were not signed",
+            HeadersNotSigned=", ".join(shown(name) for name in missing),
+        )
+
+
+def refuse_token(token: bytes | None) -> None:
+    """Refuse a session token, wherever it was sent: this server issues none."""
+    if token is not None:
+        raise InvalidToken(None, **{"Token-0": shown(token)})
+
+
+def unsupported_mechanism() -> InvalidRequest:
+    """The answer to Signature Version 2."""
+    return InvalidRequest(
+        "The authorization mechanism you have provided is not supported. "
+        "Please use AWS4-HMAC-SHA256."
+    )
+
+
+def unsupported_ecdsa() -> errors.NotImplemented:
+    """The answer to Signature Version 4A."""
+    return errors.NotImplemented(
+        "Signature Version 4A (AWS4-ECDSA-P256-SHA256) is not supported. "
+        "Please use AWS4-HMAC-SHA256."
+    )
