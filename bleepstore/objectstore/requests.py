@@ -77,10 +77,13 @@ class Claims(Struct, frozen=True):
 
     :ivar md5: the 16 bytes of Content-MD5.
     :ivar checksum: its value may be yet to come in the trailer.
+    :ivar sha256: the signed payload hash, 64 lower-case hex digits; None for UNSIGNED-PAYLOAD and
+        the streaming forms (the payload itself checks those).  Becomes ``Expectations.sha256``.
     """
 
     md5: bytes | None = None
     checksum: ClaimedChecksum | None = None
+    sha256: str | None = None
 
 
 class PutRequest(Struct, frozen=True):
