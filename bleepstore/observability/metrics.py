@@ -91,6 +91,7 @@ class Metrics:
         path: str,
         operation: str,
         status: int,
+        failed: bool,
         received: int,
         sent: int,
         seconds: float,
@@ -99,7 +100,8 @@ class Metrics:
 
         :param path: a template such as ``/{bucket}/{key}``, never a key.
         :param operation: the S3 operation's name; empty for what is none, such as ``/health``.
-        :param status: as it was sent; an error is anything from 400 up.
+        :param status: as it was sent; 0 if the client went before there was one.
+        :param failed: whether it is an error; an answer of 200 may yet turn into one.
         :param received: body bytes taken.
         :param sent: body bytes written.
         """
@@ -119,7 +121,7 @@ class Metrics:
         series.received_sum += received
         series.sent_sum += sent
         if operation:
-            outcome = (operation, status < 400)
+            outcome = (operation, not failed)
             self._operations[outcome] = self._operations.get(outcome, 0) + 1
 
     async def exposition(self, totals: Callable[[], Awaitable[Totals]]) -> bytes:

@@ -38,10 +38,10 @@ def _scrape(metrics: Metrics) -> dict[str, dict[tuple[tuple[str, str], ...], flo
 
 def _busy() -> Metrics:
     metrics = Metrics()
-    metrics.request_finished("GET", "/{bucket}/{key}", "GetObject", 200, 0, 1024, 0.004)
-    metrics.request_finished("GET", "/{bucket}/{key}", "GetObject", 404, 0, 300, 0.3)
-    metrics.request_finished("PUT", "/{bucket}/{key}", "PutObject", 200, 256, 0, 11.0)
-    metrics.request_finished("GET", "/health", "", 200, 0, 15, 0.001)
+    metrics.request_finished("GET", "/{bucket}/{key}", "GetObject", 200, False, 0, 1024, 0.004)
+    metrics.request_finished("GET", "/{bucket}/{key}", "GetObject", 404, True, 0, 300, 0.3)
+    metrics.request_finished("PUT", "/{bucket}/{key}", "PutObject", 200, False, 256, 0, 11.0)
+    metrics.request_finished("GET", "/health", "", 200, False, 0, 15, 0.001)
     return metrics
 
 
@@ -102,7 +102,7 @@ def test_the_process_and_the_garbage_collector_are_shown_too() -> None:
 def test_a_client_cannot_grow_the_tables_by_inventing_methods() -> None:
     metrics = Metrics()
     for serial in range(50):
-        metrics.request_finished(f"M{serial}", "/", "", 405, 0, 0, 0.0)
+        metrics.request_finished(f"M{serial}", "/", "", 405, True, 0, 0, 0.0)
     assert _scrape(metrics)["bleepstore_http_requests_total"] == {
         (("method", "other"), ("path", "/"), ("status", "405")): 50
     }
@@ -118,14 +118,14 @@ def test_counters_of_other_parts_join() -> None:
 
 def test_switched_off_nothing_is_counted() -> None:
     metrics = Metrics(enabled=False)
-    metrics.request_finished("GET", "/", "ListBuckets", 200, 0, 10, 0.1)
+    metrics.request_finished("GET", "/", "ListBuckets", 200, False, 0, 10, 0.1)
     assert not _scrape(metrics).get("bleepstore_http_requests_total")
 
 
 def test_prometheus_client_is_imported_by_the_first_scrape_alone() -> None:
     script = (
         "import sys; from bleepstore.observability.metrics import Metrics; "
-        "Metrics().request_finished('GET', '/', 'ListBuckets', 200, 0, 0, 0.1); "
+        "Metrics().request_finished('GET', '/', 'ListBuckets', 200, False, 0, 0, 0.1); "
         "sys.exit('prometheus_client' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
