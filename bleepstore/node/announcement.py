@@ -1,0 +1,71 @@
+"""The first lines of the log: where the node listens, what it stands on, how to reach it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from shlex import quote
+
+from bleepstore import __version__
+from bleepstore.config.refusals import uses_default_credentials
+from bleepstore.config.sections import DEFAULT_ACCESS_KEY, DEFAULT_SECRET_KEY, Config
+
+_WILDCARDS = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
+
+
+def announcement(config: Config, urls: Sequence[str]) -> str:
+    """One line.  The secret key is in it only if it is the one that everybody knows."""
+    return (
+        f"BleepStore {__version__} listens on {', '.join(urls)} "
+        f"(metadata: {_metadata(config)}; objects: {_storage(config)}). "
+        f"Try: {_command(config, urls)}"
+    )
+
+
+def warnings(config: Config) -> list[str]:
+    """What the operator should know before anybody else finds out."""
+    found = []
+    if not config.auth.enabled:
+        found.append(
+            "Authentication is off (auth.enabled): whoever reaches this server owns everything in it."
+        )
+    elif uses_default_credentials(config):
+        found.append(
+            f"The default credentials are in use: {DEFAULT_ACCESS_KEY} / {DEFAULT_SECRET_KEY}. "
+            "Set BLEEPSTORE_ACCESS_KEY and BLEEPSTORE_SECRET_KEY to have your own."
+        )
+    return found
+
+
+def _metadata(config: Config) -> str:
+    engine = config.metadata.engine
+    return f"sqlite, {config.metadata.sqlite.path}" if engine == "sqlite" else engine
+
+
+def _storage(config: Config) -> str:
+    storage = config.storage
+    if storage.backend == "local":
+        return f"local, {storage.local.root_dir}"
+    if storage.backend == "sqlite":
+        return f"sqlite, {storage.sqlite.path}"
+    if storage.memory.persistence == "snapshot":
+        return f"memory, snapshots in {storage.memory.snapshot_path}"
+    return storage.backend
+
+
+def _command(config: Config, urls: Sequence[str]) -> str:
+    """A command line that lists the buckets, to be copied into a shell."""
+    reachable = [url for url in urls if not url.startswith("unix:")]
+    if not reachable:
+        path = urls[0].removeprefix("unix:")
+        return f"curl --unix-socket {quote(path)} http://localhost/health"
+    url = reachable[0]
+    for wildcard, loopback in _WILDCARDS.items():
+        url = url.replace(f"//{wildcard}:", f"//{loopback}:")
+    if not config.auth.enabled:
+        return f"aws --no-sign-request --endpoint-url {url} s3 ls"
+    secret = config.auth.secret_key
+    shown = secret if secret == DEFAULT_SECRET_KEY else "..."
+    return (
+        f"AWS_ACCESS_KEY_ID={quote(config.auth.access_key)} AWS_SECRET_ACCESS_KEY={shown} "
+        f"AWS_DEFAULT_REGION={quote(config.server.region)} aws --endpoint-url {url} s3 ls"
+    )
