@@ -11,8 +11,8 @@ Knows values of ``model.checksums`` and nothing of streams, threads or requests.
 
 from __future__ import annotations
 
-from binascii import a2b_base64, b2a_base64
 from binascii import Error as Base64Error
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Iterable
 from functools import cache
 from hashlib import md5 as new_md5
@@ -96,6 +96,10 @@ class Digests:
         """The raw MD5 (16 bytes)."""
         assert self._md5 is not None, "MD5 was not asked for"
         return self._md5.digest()
+
+    def md5_hex(self) -> str:
+        """The MD5 as S3's ETags show it."""
+        return self.md5().hex()
 
     def sha256(self) -> bytes:
         """The raw SHA-256 (32 bytes)."""

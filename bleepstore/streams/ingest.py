@@ -13,11 +13,11 @@ Knows payloads and blob stores; knows no S3 headers, metadata or HTTP.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from bleepstore.errors import (
     BadDigest,
@@ -32,12 +32,7 @@ from bleepstore.interfaces.http import IPayload
 from bleepstore.interfaces.threads import IThreads
 from bleepstore.model.checksums import Checksum, ChecksumAlgorithm
 from bleepstore.model.objects import Extent
-from bleepstore.streams.digests import (
-    Digests,
-    decode_base64,
-    decode_content_md5,
-    encode_base64,
-)
+from bleepstore.streams.digests import Digests, decode_base64, decode_content_md5, encode_base64
 
 INLINE_MAX = 16 * 1024
 """Bytes up to which a body is kept beside its metadata (DESIGN.md has the measurement)."""
@@ -124,4 +119,226 @@ class Ingest:
         :raises InsufficientStorage: there is no room.
         :raises StoreError: as :meth:`IPayload.read`.
         """
-        raise NotImplementedError
+        length = payload.length
+        if length is not None and length > expectations.max_size:
+            raise _too_large(length, expectations)
+        checks = _Checks(expectations)
+        pieces: list[bytes] = []
+        size = 0
+        if length is None or length <= self._inline_max:
+            while data := await payload.read():
+                pieces.append(data)
+                size += len(data)
+                if size > self._inline_max:
+                    break
+            else:
+                body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+                _require_whole(payload, size, expectations)
+                digests = Digests(sha256=checks.sha256, algorithms=checks.algorithms)
+                digests.update(body)
+                checksum = checks.require(payload, digests, digests)
+                return Ingested(
+                    size=size,
+                    md5=digests.md5_hex(),
+                    checksum=checksum,
+                    extents=(Extent(size, data=body),) if size else (),
+                    scrub=digests.checksum(_CRC64NVME),
+                )
+        return await self._store(payload, expectations, placement, checks, pieces)
+
+    async def _store(
+        self,
+        payload: IPayload,
+        expectations: Expectations,
+        placement: Placement,
+        checks: _Checks,
+        pieces: list[bytes],
+    ) -> Ingested:
+        """Store a body in a blob: what was read of it already, and the rest."""
+        blob_id = self._new_blob_id()
+        writer = await self._blobs.create(blob_id, placement)
+        upload = _Upload(writer, self._threads, checks)
+        try:
+            for piece in pieces:
+                await upload.add(piece)
+            pieces.clear()
+            while data := await payload.read():
+                if upload.size + len(data) > expectations.max_size:
+                    raise _too_large(upload.size + len(data), expectations)
+                await upload.add(data)
+            await upload.settle()
+            _require_whole(payload, upload.size, expectations)
+            checksum = checks.require(payload, upload.md5, upload.rest)
+            await writer.finish()
+        except Exception:  # a cancelled wait too
+            await upload.abandon()
+            raise
+        return Ingested(
+            size=upload.size,
+            md5=upload.md5.md5_hex(),
+            checksum=checksum,
+            extents=(Extent(upload.size, blob_id),),
+            scrub=upload.rest.checksum(_CRC64NVME),
+        )
+
+
+class _Upload:
+    """A body on its way to a blob writer: what is gathered, and the batches under way."""
+
+    def __init__(self, writer: IBlobWriter, threads: IThreads, checks: _Checks) -> None:
+        self.size = 0
+        self.md5 = Digests()
+        self.rest = Digests(md5=False, sha256=checks.sha256, algorithms=checks.algorithms)
+        self._writer = writer
+        self._md5_lane = threads.lane()
+        self._rest_lane = threads.lane()
+        self._batch: list[bytes | memoryview] = []
+        self._room = BATCH
+        self._hashing: deque[tuple[Deferred[None], Deferred[None]]] = deque()
+        self._writing: Deferred[None] | None = None
+
+    async def add(self, data: bytes) -> None:
+        """Take the next bytes.  Suspends while the threads have enough to do."""
+        self.size += len(data)
+        if len(data) <= self._room:
+            self._batch.append(data)
+            self._room -= len(data)
+        else:
+            view = memoryview(data)
+            while len(view):
+                piece, view = view[: self._room], view[self._room :]
+                self._batch.append(piece)
+                self._room -= len(piece)
+                if not self._room:
+                    await self._send()
+        if not self._room:
+            await self._send()
+
+    async def _send(self) -> None:
+        batch, self._batch, self._room = self._batch, [], BATCH
+        if len(self._hashing) >= IN_FLIGHT:
+            for hashing in self._hashing.popleft():
+                await hashing
+        self._hashing.append(
+            (
+                _begin(self._md5_lane.run(self.md5.update, *batch)),
+                _begin(self._rest_lane.run(self.rest.update, *batch)),
+            )
+        )
+        if self._writing is not None:
+            await self._writing
+        self._writing = _begin(self._writer.write(*batch))
+
+    async def settle(self) -> None:
+        """Wait until everything is hashed and written."""
+        if self._batch:
+            await self._send()
+        if self._writing is not None:
+            await self._writing
+        while self._hashing:
+            for hashing in self._hashing.popleft():
+                await hashing
+
+    async def abandon(self) -> None:
+        """Let end what is under way, whatever its outcome, and remove what was written.
+
+        Its wait may be cancelled; it goes on nevertheless.
+        """
+        cleaned: Deferred[None] = Deferred()
+        Deferred.fromCoroutine(self._clean()).chainDeferred(cleaned)
+        await cleaned
+
+    async def _clean(self) -> None:
+        for pair in self._hashing:
+            for hashing in pair:
+                hashing.addErrback(_forget)
+        if self._writing is not None and not self._writing.called:
+            await self._writing.addErrback(_forget)
+        await self._writer.abort()
+
+
+class _Checks:
+    """Expectations, decoded: what has to be computed, and how it must come out."""
+
+    __slots__ = ("_content_md5", "_expectations", "algorithms", "sha256")
+
+    def __init__(self, expectations: Expectations) -> None:
+        """:raises StoreError: a value is malformed."""
+        self._expectations = expectations
+        self._content_md5 = None
+        if expectations.content_md5 is not None:
+            self._content_md5 = decode_content_md5(expectations.content_md5)
+        if (checksum := expectations.checksum) is not None:
+            _require_decodable(checksum, "header")
+        self.sha256 = expectations.sha256 is not None
+        chosen = self._chosen()
+        self.algorithms = (chosen,) if chosen is _CRC64NVME else (chosen, _CRC64NVME)
+
+    def _chosen(self) -> ChecksumAlgorithm:
+        expectations = self._expectations
+        if expectations.checksum is not None:
+            return expectations.checksum.algorithm
+        return expectations.trailer or expectations.algorithm
+
+    def require(self, payload: IPayload, md5: Digests, rest: Digests) -> Checksum:
+        """The checksum of the bytes, if they are what the client says; after the payload's end.
+
+        :raises StoreError: they are not.
+        """
+        expectations = self._expectations
+        if self._content_md5 is not None and self._content_md5 != md5.md5():
+            raise BadDigest(
+                ExpectedDigest=expectations.content_md5 or "",
+                CalculatedDigest=encode_base64(md5.md5()),
+            )
+        if expectations.sha256 is not None:
+            computed = rest.sha256().hex()
+            if computed != expectations.sha256:
+                raise XAmzContentSHA256Mismatch(
+                    ClientComputedContentSHA256=expectations.sha256,
+                    S3ComputedContentSHA256=computed,
+                )
+        expected = expectations.checksum
+        if (algorithm := expectations.trailer) is not None:
+            value = payload.trailers.get(algorithm.header)
+            if value is None:
+                raise MalformedTrailerError
+            expected = Checksum(algorithm, value)
+            _require_decodable(expected, "trailing header")
+        checksum = rest.checksum(self._chosen())
+        if expected is not None and expected.value != checksum.value:
+            raise BadDigest(
+                f"The {checksum.algorithm} you specified did not match the calculated checksum."
+            )
+        return checksum
+
+
+def _require_decodable(checksum: Checksum, where: str) -> None:
+    if decode_base64(checksum.value, checksum.algorithm.size) is None:
+        raise InvalidRequest(f"Value for {checksum.algorithm.header} {where} is invalid.")
+
+
+def _require_whole(payload: IPayload, size: int, expectations: Expectations) -> None:
+    if payload.length is not None and payload.length != size:
+        raise IncompleteBody
+    if size > expectations.max_size:
+        raise _too_large(size, expectations)
+
+
+def _too_large(size: int, expectations: Expectations) -> EntityTooLarge:
+    return EntityTooLarge(ProposedSize=str(size), MaxSizeAllowed=str(expectations.max_size))
+
+
+def _begin(awaitable: Awaitable[None]) -> Deferred[None]:
+    """Start something to be awaited later."""
+    if isinstance(awaitable, Deferred):
+        return awaitable
+    return Deferred.fromCoroutine(_await(awaitable))
+
+
+async def _await(awaitable: Awaitable[None]) -> None:
+    await awaitable
+
+
+def _forget(failure: Failure) -> None:
+    """Another error is being reported already."""
