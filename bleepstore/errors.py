@@ -223,6 +223,12 @@ class MalformedTrailerError(StoreError):
     )
 
 
+class UnexpectedContent(StoreError):
+    """A body beside headers that say the same; S3 takes either."""
+
+    message = "This request does not support content"
+
+
 class UnresolvableGrantByEmailAddress(StoreError):
     message = "The e-mail address you provided does not match any account on record."
 

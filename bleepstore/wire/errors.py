@@ -21,7 +21,7 @@ _BY_STATUS: dict[int, tuple[str, ...]] = {
         "InvalidToken", "InvalidURI", "KeyTooLongError", "MalformedACLError",
         "MalformedTrailerError", "MalformedXML", "MaxMessageLengthExceeded", "MetadataTooLarge",
         "MissingRequestBodyError", "MissingSecurityHeader", "RequestHeaderSectionTooLarge",
-        "RequestTimeout", "TooManyBuckets", "UnresolvableGrantByEmailAddress",
+        "RequestTimeout", "TooManyBuckets", "UnexpectedContent", "UnresolvableGrantByEmailAddress",
         "XAmzContentSHA256Mismatch",
     ),
     403: (
