@@ -1,1 +1,1 @@
-"""What goes on beside the requests: one periodic service each, in small units that pace themselves."""
+"""What goes on beside the requests: periodic services, in small units that pace themselves."""

@@ -73,10 +73,15 @@ def require_bucket_owner(bucket: Bucket, caller: Caller) -> None:
         raise AccessDenied
 
 
+def may_delete(bucket: Bucket, caller: Caller) -> bool:
+    """Whether the caller may delete any object of the bucket: its owner, or who may write to it."""
+    return owns(bucket, caller) or allows(bucket.acl, caller.account, WRITE)
+
+
 def require_deletion(bucket: Bucket, caller: Caller) -> None:
     """:raises AccessDenied: the caller neither owns the bucket nor may write to it."""
     check_expected_owner(bucket, caller.expected_bucket_owner)
-    if not owns(bucket, caller) and not allows(bucket.acl, caller.account, WRITE):
+    if not may_delete(bucket, caller):
         raise AccessDenied
 
 

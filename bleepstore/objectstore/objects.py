@@ -9,16 +9,59 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from bleepstore.errors import (
+    AccessDenied,
+    InvalidPartNumber,
+    MalformedXML,
+    NotModified,
+)
+from bleepstore.interfaces.blobs import IBlobStore, Placement
 from bleepstore.interfaces.http import IPayload
-from bleepstore.model.commands import Deleted, DeleteTarget, Refusal, Written
-from bleepstore.model.objects import ObjectVersion, PartInfo
-from bleepstore.objectstore.acls import AclView
+from bleepstore.interfaces.metadata import IMetadataReader, ObjectLookup
+from bleepstore.model.acl import Permission
+from bleepstore.model.checksums import ChecksumAlgorithm
+from bleepstore.model.commands import (
+    Deleted,
+    DeletedMany,
+    DeleteObject,
+    DeleteObjects,
+    DeleteTarget,
+    PutObject,
+    PutObjectAcl,
+    Refusal,
+    Written,
+)
+from bleepstore.model.conditions import check_read, check_write
+from bleepstore.model.names import MAX_PART_SIZE
+from bleepstore.model.objects import (
+    NULL_VERSION,
+    Manifest,
+    ObjectVersion,
+    PartInfo,
+)
+from bleepstore.objectstore.access import (
+    check_expected_owner,
+    may_delete,
+    require_bucket,
+    require_deletion,
+    require_version,
+)
+from bleepstore.objectstore.acls import Acls, AclView
+from bleepstore.objectstore.pins import Pins
+from bleepstore.objectstore.publishing import Publisher
 from bleepstore.objectstore.reading import ObjectRead
 from bleepstore.objectstore.requests import Caller, PutRequest, ReadRequest
+from bleepstore.objectstore.shield import shield
+from bleepstore.streams.egress import clip
 from bleepstore.wire.grants import RequestedAcl
 
 MAX_DELETIONS = 1000
 """DeleteObjects: up to 1,000 keys a request."""
+
+MAX_PUT_SIZE = MAX_PART_SIZE
+"""PutObject: up to 5 GiB in one operation; more takes a multipart upload."""
+
+_READ = Permission.READ
 
 
 class ObjectHead(Struct, frozen=True):
@@ -39,14 +82,33 @@ class ObjectAttributes(Struct, frozen=True):
 
 
 class Objects:
-    """The use cases of single objects."""
+    """The use cases of single objects.
+
+    :param max_size: bytes an object may have, at most; 5 GiB at most are taken in one put.
+    """
+
+    def __init__(
+        self,
+        metadata: IMetadataReader,
+        blobs: IBlobStore,
+        publisher: Publisher,
+        acls: Acls,
+        pins: Pins,
+        max_size: int,
+    ) -> None:
+        self._metadata = metadata
+        self._blobs = blobs
+        self._publisher = publisher
+        self._acls = acls
+        self._pins = pins
+        self._max_size = min(max_size, MAX_PUT_SIZE)
 
     async def put(self, caller: Caller, request: PutRequest, payload: IPayload) -> Written:
         """PutObject: read the payload to its end and publish it.
 
         What already fails on the head (permission, ACL, conditions) is answered before the first
         read.  Conditions are decided again in the transaction.  Not cancellable: a client that
-        vanishes is an IncompleteBody of its payload.  Whatever fails, nothing of the body is left.
+        vanishes is an IncompleteBody of its payload.  Whatever is refused leaves nothing.
 
         :raises NoSuchBucket:
         :raises AccessDenied:
@@ -55,33 +117,62 @@ class Objects:
         :raises EntityTooLarge: over the size limit.
         :raises BadDigest: the body is another one than claimed.
         :raises InsufficientStorage: there is no room.
-        :raises StoreError: as :meth:`IPayload.read`, and as :meth:`Acls.resolve`.
+        :raises StoreError: as :meth:`Ingest.take` and :meth:`Acls.resolve`.
         """
-        ...
+        return await shield(self._put(caller, request, payload))
 
     async def get(self, caller: Caller, request: ReadRequest) -> ObjectRead:
-        """GetObject: the version and its bytes, pinned and opened; the caller closes it.
+        """GetObject: the version and its bytes, pinned and opened; whoever gets it closes it.
 
         :raises NoSuchBucket:
         :raises NoSuchKey:
         :raises NoSuchVersion:
         :raises AccessDenied:
         :raises PreconditionFailed:
-        :raises NotModified: its details hold nothing; see :meth:`head` for the validators.
+        :raises NotModified: its details have the validators for the answer: ``ETag`` without
+            quotes, and ``LastModified`` in milliseconds.
         :raises InvalidRange:
         :raises InvalidPartNumber: the object has no such part.
         """
-        ...
+        pins = self._pins
+        lookup = pins.enter()
+        try:
+            found = await self._metadata.get_object(
+                request.bucket, request.key, request.version_id, True
+            )
+            version = self._readable(found, caller, request)
+            manifest = found.manifest or Manifest()
+            offset, length, partial, part_count = _choose(version, manifest, request)
+            extents = manifest.extents
+            if partial:
+                extents = clip(extents, offset, length)
+            read = ObjectRead(
+                version, extents, offset, length, partial, part_count, self._blobs, pins
+            )
+        finally:
+            pins.leave(lookup)
+        if read.inline is None:
+            await read.open()
+        return read
 
     async def head(self, caller: Caller, request: ReadRequest) -> ObjectHead:
         """HeadObject.  Raises as :meth:`get`."""
-        ...
+        with_manifest = request.part_number is not None
+        found = await self._metadata.get_object(
+            request.bucket, request.key, request.version_id, with_manifest
+        )
+        version = self._readable(found, caller, request)
+        return ObjectHead(version, *_choose(version, found.manifest or Manifest(), request))
 
     async def attributes(
         self, caller: Caller, bucket: str, key: str, version_id: str = ""
     ) -> ObjectAttributes:
         """GetObjectAttributes.  Raises as :meth:`get`."""
-        ...
+        found = await self._metadata.get_object(bucket, key, version_id, True)
+        version = require_version(
+            found, caller, _READ, key, version_id, caller.expected_bucket_owner
+        )
+        return ObjectAttributes(version, found.manifest.parts if found.manifest else ())
 
     async def delete(
         self,
@@ -99,7 +190,7 @@ class Objects:
         :raises PreconditionFailed:
         :raises NoSuchKey: a condition was given and there is no object.
         """
-        ...
+        return await shield(self._delete(caller, bucket, key, version_id, if_match))
 
     async def delete_many(
         self, caller: Caller, bucket: str, targets: Sequence[DeleteTarget]
@@ -110,7 +201,7 @@ class Objects:
         :raises AccessDenied: only by ``expected_bucket_owner``; else it is an entry's outcome.
         :raises MalformedXML: no target, or more than 1,000.
         """
-        ...
+        return await shield(self._delete_many(caller, bucket, targets))
 
     async def get_acl(self, caller: Caller, bucket: str, key: str, version_id: str = "") -> AclView:
         """GetObjectAcl.
@@ -120,10 +211,158 @@ class Objects:
         :raises NoSuchVersion:
         :raises AccessDenied:
         """
-        ...
+        found = await self._metadata.get_object(bucket, key, version_id)
+        version = require_version(
+            found, caller, Permission.READ_ACP, key, version_id, caller.expected_bucket_owner
+        )
+        return await self._acls.view(version.acl)
 
     async def put_acl(
         self, caller: Caller, bucket: str, key: str, acl: RequestedAcl, version_id: str = ""
     ) -> None:
         """PutObjectAcl.  Raises as :meth:`get_acl` and :meth:`Acls.resolve`."""
-        ...
+        return await shield(self._put_acl(caller, bucket, key, acl, version_id))
+
+    async def _put(self, caller: Caller, request: PutRequest, payload: IPayload) -> Written:
+        conditions = request.conditions
+        if conditions is None:
+            bucket = await self._metadata.get_bucket(request.bucket)
+            require_bucket(bucket, caller, Permission.WRITE)
+        else:
+            found = await self._metadata.get_object(request.bucket, request.key)
+            bucket = found.bucket
+            require_bucket(bucket, caller, Permission.WRITE)
+            check_write(conditions, None if found.version is None else found.version.etag)
+        owner_id = caller.owner_id
+        acl = await self._acls.resolve(request.acl, owner_id, bucket.owner_id)
+        description = request.description
+        body = await self._publisher.take(
+            payload,
+            request.claims,
+            Placement(
+                request.bucket,
+                request.key,
+                description.headers.get("content-type", ""),
+                -1 if payload.length is None else payload.length,
+            ),
+            self._max_size,
+            ChecksumAlgorithm.CRC64NVME,
+        )
+        result = await self._publisher.submit(
+            PutObject(
+                at=caller.at,
+                request_id=caller.request_id,
+                bucket=request.bucket,
+                key=request.key,
+                version_id=NULL_VERSION,
+                size=body.size,
+                etag=body.md5,
+                owner_id=owner_id,
+                acl=acl,
+                description=description,
+                checksum=body.checksum,
+                manifest=Manifest(body.extents),
+                conditions=conditions,
+            ),
+            body.extents,
+        )
+        assert isinstance(result, Written)
+        return result
+
+    @staticmethod
+    def _readable(found: ObjectLookup, caller: Caller, request: ReadRequest) -> ObjectVersion:
+        """The version, if it may be read and the conditions hold."""
+        version = require_version(
+            found,
+            caller,
+            _READ,
+            request.key,
+            request.version_id,
+            caller.expected_bucket_owner,
+        )
+        if request.conditions is not None:
+            try:
+                check_read(request.conditions, version.etag, version.last_modified)
+            except NotModified:
+                raise NotModified(
+                    ETag=version.etag, LastModified=str(version.last_modified)
+                ) from None
+        return version
+
+    async def _delete(
+        self, caller: Caller, bucket: str, key: str, version_id: str, if_match: str | None
+    ) -> Deleted:
+        require_deletion(await self._metadata.get_bucket(bucket), caller)
+        result = await self._publisher.submit(
+            DeleteObject(
+                at=caller.at,
+                request_id=caller.request_id,
+                bucket=bucket,
+                key=key,
+                version_id=version_id,
+                if_match=if_match,
+            )
+        )
+        assert isinstance(result, Deleted)
+        return result
+
+    async def _delete_many(
+        self, caller: Caller, bucket: str, targets: Sequence[DeleteTarget]
+    ) -> tuple[Refusal | None, ...]:
+        if not 0 < len(targets) <= MAX_DELETIONS:
+            raise MalformedXML
+        found = await self._metadata.get_bucket(bucket)
+        check_expected_owner(found, caller.expected_bucket_owner)
+        if not may_delete(found, caller):
+            return (Refusal(AccessDenied.__name__, AccessDenied.message),) * len(targets)
+        result = await self._publisher.submit(
+            DeleteObjects(
+                at=caller.at, request_id=caller.request_id, bucket=bucket, targets=tuple(targets)
+            )
+        )
+        assert isinstance(result, DeletedMany)
+        return result.outcomes
+
+    async def _put_acl(
+        self, caller: Caller, bucket: str, key: str, requested: RequestedAcl, version_id: str
+    ) -> None:
+        found = await self._metadata.get_object(bucket, key, version_id)
+        version = require_version(
+            found, caller, Permission.WRITE_ACP, key, version_id, caller.expected_bucket_owner
+        )
+        acl = await self._acls.resolve(requested, version.acl.owner_id, found.bucket.owner_id)
+        await self._publisher.submit(
+            PutObjectAcl(
+                at=caller.at, request_id=caller.request_id, bucket=bucket, key=key, acl=acl
+            )
+        )
+
+
+def _choose(
+    version: ObjectVersion, manifest: Manifest, request: ReadRequest
+) -> tuple[int, int, bool, int]:
+    """Offset, length, whether they are partial, and the number of parts if one was asked for."""
+    if request.part_number is not None:
+        return _part(version, manifest.parts, request.part_number)
+    if request.choose_span is not None:
+        span = request.choose_span(version)
+        if span is not None:
+            return span[0], span[1], True, 0
+    return 0, version.size, False, 0
+
+
+def _part(
+    version: ObjectVersion, parts: Sequence[PartInfo], number: int
+) -> tuple[int, int, bool, int]:
+    """The same for ``partNumber``; an object that was put whole is its own part 1.
+
+    Source: GetObject, "partNumber": a ranged GET request for the part specified.
+    """
+    if not parts and number == 1:
+        return 0, version.size, True, 0
+    offset = 0
+    for part in parts:
+        if part.number == number:
+            return offset, part.size, True, len(parts)
+        offset += part.size
+    raise InvalidPartNumber(PartNumberRequested=str(number), ActualPartCount=str(len(parts) or 1))

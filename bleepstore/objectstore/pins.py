@@ -66,6 +66,11 @@ class Pins:
             else:
                 del counts[blob_id]
 
+    @property
+    def count(self) -> int:
+        """How many blobs are being read."""
+        return len(self._counts)
+
     def is_pinned(self, blob_id: str) -> bool:
         """Whether somebody reads it."""
         return blob_id in self._counts

@@ -101,7 +101,8 @@ class CopyRequest(Struct, frozen=True):
     """What CopyObject asks for.
 
     :ivar source_expected_owner: ``x-amz-source-expected-bucket-owner``; empty when not sent.
-    :ivar replace: the description by ``x-amz-metadata-directive: REPLACE``; None to keep the source's.
+    :ivar replace: the description by ``x-amz-metadata-directive: REPLACE``; None keeps the
+        source's.
     :ivar storage_class: of the copy; it is not taken from the source.
     :ivar checksum_algorithm: None to keep the source's.
     """

@@ -35,7 +35,7 @@ async def shield(coroutine: Coroutine[Deferred[Any], Any, T]) -> T:
         if isinstance(result, Failure):
             if not outer.called:
                 outer.errback(result)
-            elif not result.check(StoreError):
+            elif not isinstance(result.value, StoreError):
                 _log.failure("a change failed after its client had gone", failure=result)
         elif not outer.called:
             outer.callback(result)

@@ -11,14 +11,20 @@ from bleepstore.interfaces.lifecycle import IPart
 from bleepstore.interfaces.metadata import IMetadataStore
 from bleepstore.interfaces.threads import IThreads, Now
 from bleepstore.model.accounts import Credential
+from bleepstore.model.commands import Epoch, OpenEpoch
 from bleepstore.objectstore.accounts import Accounts
+from bleepstore.objectstore.acls import Acls
 from bleepstore.objectstore.buckets import Buckets
 from bleepstore.objectstore.copying import Copies
 from bleepstore.objectstore.ids import Dice, Ids
 from bleepstore.objectstore.listing import Listings
 from bleepstore.objectstore.objects import Objects
+from bleepstore.objectstore.part_copying import PartCopies
 from bleepstore.objectstore.pins import Pins
+from bleepstore.objectstore.publishing import Publisher
+from bleepstore.objectstore.sources import Sources
 from bleepstore.objectstore.uploads import Uploads
+from bleepstore.streams.ingest import Ingest
 
 
 @implementer(IPart)
@@ -52,16 +58,33 @@ class ObjectStore:
         :param released: called after each change that may have let go of blobs
             (``background.collector.Collector.wake``).
         """
-        self.accounts: Accounts
-        self.buckets: Buckets
-        self.objects: Objects
-        self.copies: Copies
-        self.uploads: Uploads
-        self.listings: Listings
-        self.ids: Ids
+        self._metadata = metadata
+        self._now = now
+        self._node_id = node_id
+        self.ids = Ids(dice)
+        self.accounts = Accounts(credentials, metadata)
+        acls = Acls(self.accounts)
+        publisher = Publisher(metadata, blobs, Ingest(blobs, threads, self.ids.blob_id), released)
+        sources = Sources(metadata, blobs, threads, pins)
+        self.buckets = Buckets(metadata, acls, region, released)
+        self.objects = Objects(metadata, blobs, publisher, acls, pins, max_object_size)
+        self.copies = Copies(metadata, publisher, acls, sources)
+        self.uploads = Uploads(
+            metadata,
+            publisher,
+            PartCopies(publisher, sources),
+            self.accounts,
+            acls,
+            self.ids,
+            max_object_size,
+        )
+        self.listings = Listings(metadata, self.accounts)
 
     async def start(self) -> None:
         """Open the epoch under which blobs are written."""
+        result = await self._metadata.submit(OpenEpoch(at=self._now(), node_id=self._node_id))
+        assert isinstance(result, Epoch)
+        self.ids.open(result.number)
 
     async def stop(self) -> None:
         """Nothing is held: requests under way are ended by the front."""

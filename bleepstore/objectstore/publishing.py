@@ -1,0 +1,106 @@
+"""Bytes first, then the command that makes them visible: what every write goes through.
+
+Knows the write path and both stores; nothing of what is written.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Callable, Sequence
+
+from twisted.logger import Logger
+
+from bleepstore.errors import InternalError, ServiceUnavailable, StoreError
+from bleepstore.interfaces.blobs import IBlobStore, Placement
+from bleepstore.interfaces.http import IPayload
+from bleepstore.interfaces.metadata import IMetadataStore
+from bleepstore.model.checksums import Checksum, ChecksumAlgorithm
+from bleepstore.model.commands import AnyCommand, Result
+from bleepstore.model.objects import Extent
+from bleepstore.objectstore.requests import Claims
+from bleepstore.streams.ingest import Expectations, Ingest, Ingested
+
+_log = Logger()
+
+
+class Publisher:
+    """Takes bodies in, and submits the commands that name their blobs.
+
+    :param released: called after each command that went through: it may have let go of blobs.
+    """
+
+    def __init__(
+        self,
+        metadata: IMetadataStore,
+        blobs: IBlobStore,
+        ingest: Ingest,
+        released: Callable[[], None],
+    ) -> None:
+        self._metadata = metadata
+        self._blobs = blobs
+        self._ingest = ingest
+        self._released = released
+
+    async def take(
+        self,
+        payload: IPayload,
+        claims: Claims,
+        placement: Placement,
+        max_size: int,
+        algorithm: ChecksumAlgorithm,
+    ) -> Ingested:
+        """Read a payload to its end and store it.  Raises as :meth:`Ingest.take`.
+
+        :param algorithm: of the checksum to compute if the client claims none.
+        """
+        claimed = claims.checksum
+        checksum = None
+        trailer = None
+        if claimed is not None:
+            if claimed.value:
+                checksum = Checksum(claimed.algorithm, claimed.value)
+            else:
+                trailer = claimed.algorithm
+        return await self._ingest.take(
+            payload,
+            Expectations(
+                max_size=max_size,
+                content_md5=None if claims.md5 is None else b64encode(claims.md5).decode(),
+                sha256=claims.sha256,
+                checksum=checksum,
+                trailer=trailer,
+                algorithm=algorithm,
+            ),
+            placement,
+        )
+
+    async def submit(self, command: AnyCommand, fresh: Sequence[Extent] = ()) -> Result:
+        """Submit a command.  If it is refused, its fresh blobs are deleted.
+
+        Refused means: certainly not applied.  After ServiceUnavailable, InternalError or a defect
+        it may still have been, or be later; then the blobs stay, and if nothing references them
+        the sweeper of the next epoch knows so for certain.
+        """
+        try:
+            result: Result = await self._metadata.submit(command)
+        except (ServiceUnavailable, InternalError):
+            raise
+        except StoreError:
+            await self.discard(fresh)
+            raise
+        self._released()
+        return result
+
+    async def discard(self, extents: Sequence[Extent]) -> None:
+        """Delete the blobs of extents that were never published.
+
+        A blob that cannot be deleted is logged and left to the sweeper.
+        """
+        for extent in extents:
+            if extent.blob_id:
+                try:
+                    await self._blobs.delete(extent.blob_id)
+                except Exception:
+                    _log.failure(
+                        "unpublished blob {blob_id} is left to the sweeper", blob_id=extent.blob_id
+                    )

@@ -1,0 +1,70 @@
+"""Rules of multipart uploads that need no store: numbers, order, checksum types."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bleepstore.errors import InvalidArgument, InvalidPartOrder, InvalidRequest, MalformedXML
+from bleepstore.model.checksums import ChecksumAlgorithm, ChecksumType
+from bleepstore.model.commands import CompletedPart
+from bleepstore.model.names import MAX_PARTS
+from bleepstore.model.objects import Upload
+
+
+def require_part_number(number: int) -> None:
+    """:raises InvalidArgument: it is not from 1 to 10,000 (UploadPart)."""
+    if not 1 <= number <= MAX_PARTS:
+        raise InvalidArgument(
+            f"Part number must be an integer between 1 and {MAX_PARTS}, inclusive",
+            ArgumentName="partNumber",
+            ArgumentValue=str(number),
+        )
+
+
+def part_algorithm(upload: Upload) -> ChecksumAlgorithm:
+    """Of the checksum that every part of the upload has."""
+    return upload.checksum_algorithm or ChecksumAlgorithm.CRC64NVME
+
+
+def checksum_type(
+    algorithm: ChecksumAlgorithm | None, wanted: ChecksumType | None
+) -> ChecksumType | None:
+    """The checksum type of an upload; the algorithm's default if none is wanted.
+
+    Source: User Guide, "Checking object integrity", "Full object and composite checksum types":
+    CRC64NVME is for full objects alone, the SHA algorithms are composite alone, the other CRCs
+    are either, and composite by default.
+
+    :raises InvalidRequest: the algorithm does not have that type, or there is no algorithm.
+    """
+    if algorithm is None:
+        if wanted is not None:
+            raise InvalidRequest(
+                "The x-amz-checksum-type header can only be used with the "
+                "x-amz-checksum-algorithm header."
+            )
+        return None
+    full_only = algorithm is ChecksumAlgorithm.CRC64NVME
+    if wanted is None:
+        return ChecksumType.FULL_OBJECT if full_only else ChecksumType.COMPOSITE
+    if (wanted is ChecksumType.COMPOSITE and full_only) or (
+        wanted is ChecksumType.FULL_OBJECT and not algorithm.is_crc
+    ):
+        raise InvalidRequest(
+            f"The {wanted} checksum type cannot be used with the {algorithm.lower()} "
+            "checksum algorithm."
+        )
+    return wanted
+
+
+def require_order(parts: Sequence[CompletedPart]) -> None:
+    """:raises MalformedXML: there is none.
+    :raises InvalidPartOrder: the numbers do not ascend.
+    """
+    if not parts:
+        raise MalformedXML
+    previous = 0
+    for part in parts:
+        if part.number <= previous:
+            raise InvalidPartOrder
+        previous = part.number
