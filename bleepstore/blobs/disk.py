@@ -185,7 +185,7 @@ def remove(path: str) -> None:
 
 
 def require_writable(path: str) -> None:
-    """:raises UnusableStore: files cannot be made in a directory: its rights, or a read-only mount."""
+    """:raises UnusableStore: no file can be made in a directory, by its rights or its mount."""
     if os.statvfs(path).f_flag & os.ST_RDONLY:
         raise UnusableStore(f"{path} is on a file system that is mounted read-only")
     if not os.access(path, os.W_OK | os.X_OK):

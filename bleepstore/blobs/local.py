@@ -170,13 +170,10 @@ class _Files:
 
         :raises InternalError: the id is not of the form all ids have.
         """
-        if (
-            len(blob_id) != 17
-            or blob_id[8] != "-"
-            or not _HEX.issuperset(blob_id[:8] + blob_id[9:])
-        ):
+        epoch, dash, serial = blob_id[:8], blob_id[8:9], blob_id[9:]
+        if len(blob_id) != 17 or dash != "-" or not _HEX.issuperset(epoch + serial):
             raise InternalError(f"{blob_id!r} is no blob id")
-        return f"{self._root}/{blob_id[:8]}/{blob_id[9:14]}/{blob_id}"
+        return f"{self._root}/{epoch}/{serial[:5]}/{blob_id}"
 
     def make(self, path: str) -> int:
         """Make the file of a blob, and durably the directories that lead to it.
