@@ -6,6 +6,7 @@ Knows nothing of what is done.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from math import inf
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -18,7 +19,7 @@ _log = Logger()
 
 Unit = Callable[[], Awaitable[float | None]]
 """Does a little, and says in how many seconds it wants to be called again; None: after the
-interval."""
+interval; infinity: not again, unless it is woken."""
 
 
 @implementer(IPart)
@@ -67,11 +68,14 @@ class Periodic:
             return
         if self._working:
             self._woken = delay if self._woken is None else min(delay, self._woken)
-        elif self._call is not None and self._call.getTime() > self._clock.seconds() + delay:
+        elif self._call is None:
+            self._schedule(delay)
+        elif self._call.getTime() > self._clock.seconds() + delay:
             self._call.reset(delay)
 
     def _schedule(self, delay: float) -> None:
-        self._call = self._clock.callLater(delay, self._begin)
+        if delay != inf:
+            self._call = self._clock.callLater(delay, self._begin)
 
     def _begin(self) -> None:
         self._call = None
@@ -87,8 +91,8 @@ class Periodic:
             _log.failure("{name} failed, and is tried again later", name=self._name)
         self._working = False
         if self._running:
-            wanted = [each for each in (delay, self._woken) if each is not None]
-            self._schedule(min(wanted, default=self._interval))
+            wanted = self._interval if delay is None else delay
+            self._schedule(wanted if self._woken is None else min(wanted, self._woken))
             return
         idle, self._idle = self._idle, []
         for waiter in idle:

@@ -13,19 +13,39 @@ So an unreferenced blob of an older epoch can never be referenced again.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from math import inf
+
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 from zope.interface import implementer
 
+from bleepstore.background.periodic import Periodic
 from bleepstore.interfaces.blobs import IBlobStore
 from bleepstore.interfaces.lifecycle import IPart
 from bleepstore.interfaces.metadata import IMetadataReader
-from bleepstore.objectstore.ids import Ids
+from bleepstore.objectstore.ids import Ids, epoch_of
 from bleepstore.objectstore.pins import Pins
+
+_log = Logger()
+
+FIRST = 5.0
+"""Seconds from the start to the walk: whoever waits for the server is served first."""
+
+PAUSE = 0.05
+"""Seconds between two batches: a store of a million blobs is walked within minutes, unnoticed."""
+
+RETRY = 60.0
+"""Seconds until a walk that failed begins again."""
 
 
 @implementer(IPart)
 class Sweeper:
-    """Walks the blob store once after each start, at leisure."""
+    """Walks the blob store once after each start, at leisure.
+
+    Once is enough, since what it looks for is left by earlier processes alone.  No cursor is
+    saved: a walk reads names only, and one that was cut short begins again after the next start.
+    """
 
     def __init__(
         self,
@@ -34,10 +54,53 @@ class Sweeper:
         blobs: IBlobStore,
         pins: Pins,
         ids: Ids,
-    ) -> None: ...
+    ) -> None:
+        self._metadata = metadata
+        self._blobs = blobs
+        self._pins = pins
+        self._ids = ids
+        self._walk: AsyncIterator[tuple[str, ...]] | None = None
+        self._swept = 0
+        self._periodic = Periodic(clock, "sweeper", self.sweep, interval=RETRY, first=FIRST)
 
     async def start(self) -> None:
         """Begin the walk a little later, so that a start answers first."""
+        await self._periodic.start()
 
     async def stop(self) -> None:
         """End after the unit under way; the next start walks again."""
+        await self._periodic.stop()
+
+    async def sweep(self) -> float:
+        """One unit: look at the next batch of blobs and delete the garbage among them."""
+        if self._walk is None:
+            self._walk = self._blobs.blob_ids()
+            self._swept = 0
+        try:
+            async for batch in self._walk:
+                await self._sweep_batch(batch)
+                return PAUSE
+        except BaseException:
+            self._walk = None
+            raise
+        self._walk = None
+        if self._swept:
+            _log.info("swept {count} blobs that a crash had left", count=self._swept)
+        return inf
+
+    async def _sweep_batch(self, batch: tuple[str, ...]) -> None:
+        ours = self._ids.epoch
+        old = [blob_id for blob_id in batch if (epoch_of(blob_id) or ours) < ours]
+        if not old:
+            return
+        referenced = await self._metadata.referenced_blobs(old)
+        garbage = [blob_id for blob_id in old if blob_id not in referenced]
+        if not garbage:
+            return
+        # What was referenced a moment ago, and then released, may still be read.  The collector
+        # has it on its list.
+        await self._pins.settled()
+        for blob_id in garbage:
+            if not self._pins.is_pinned(blob_id):
+                await self._blobs.delete(blob_id)
+                self._swept += 1
