@@ -11,17 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from klein import Klein
 from msgspec import Struct
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from bleepstore.errors import InternalError, MethodNotAllowed, NotImplemented, StoreError
+from bleepstore.errors import InternalError, NotImplemented, StoreError
 from bleepstore.interfaces.http import Header, IHttpRequest
 from bleepstore.interfaces.threads import Now
-from bleepstore.objectstore.accounts import Accounts
 from bleepstore.observability.log import AccessLog
 from bleepstore.observability.metrics import Metrics
 from bleepstore.s3.authentication import Authentication
@@ -70,7 +68,7 @@ class S3Front:
         self._now = now
         self._router = router
         self._authenticate = authentication.authenticate
-        self._apps: dict[str, Klein] = endpoint_table(groups)
+        self._endpoints = endpoint_table(groups)
         self._pages = pages
         self._metrics = instruments.metrics
         self._access_log = instruments.access_log
@@ -117,10 +115,8 @@ class S3Front:
         request = call.request
         page = self._pages.find(request, call.headers)
         if page is not None:
-            call.template = page.template
-            if request.method not in (b"GET", b"HEAD"):
-                raise MethodNotAllowed(Method=request.method.decode("latin-1"), ResourceType="PAGE")
-            await self._pages.app.execute_endpoint(page.endpoint, request, call)
+            call.template = page.path
+            await self._pages.serve(page, request, call)
             return
         route = self._router.route(request.method, request.uri, call.headers)
         operation = route.operation
@@ -129,12 +125,12 @@ class S3Front:
         call.bucket = route.bucket
         call.key = route.key
         call.query = route.query
-        app = self._apps.get(operation.name)
-        if app is None:
-            raise NotImplemented
+        endpoint = self._endpoints.get(operation.name)
+        if endpoint is None:
+            raise NotImplemented(None)
         await self._authenticate(call)
         refuse_unsupported(call.headers)
-        await app.execute_endpoint(operation.name, request, call)
+        await endpoint(request, call)
 
     def _finished(self, call: Call, began: float) -> None:
         request = call.request

@@ -11,6 +11,7 @@ XML allows blanks after the declaration but not before it, so the declaration go
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -81,8 +82,7 @@ class _KeepAlive:
 
     def _send(self, data: bytes) -> None:
         # A client that has gone, or takes nothing, does not stop the work: it is a change.
-        sending = Deferred.fromCoroutine(_sent(self._call, data))
-        sending.addErrback(lambda failure: failure.trap(ConnectionError))
+        Deferred.fromCoroutine(_sent(self._call, data))
 
     def stop(self) -> bool:
         """No more blanks; whether any was sent."""
@@ -98,4 +98,5 @@ class _KeepAlive:
 
 
 async def _sent(call: Call, data: bytes) -> None:
-    await call.request.send(data)
+    with suppress(ConnectionError):
+        await call.request.send(data)

@@ -7,11 +7,14 @@ its own sake and for who reads it; it is never matched, since no pattern can hol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from typing import Any, Protocol, TypeVar, cast
 
 from klein import Klein
 
+from bleepstore.interfaces.http import IHttpRequest
+from bleepstore.s3.call import Call
 from bleepstore.wire.operations import BY_NAME, OPERATIONS, Level
 
 TEMPLATES = {
@@ -27,35 +30,44 @@ _RULES = {
     Level.OBJECT: "/<bucket>/<path:key>",
 }
 
-Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+Endpoint = Callable[[IHttpRequest, Call], Awaitable[None]]
+"""Answers through the call, or raises a StoreError having sent nothing."""
 
 
 class Endpoints(Protocol):
-    """A group of endpoints: ``async def name(self, request, call) -> None``, each of which
-    answers through the call, or raises a StoreError having sent nothing."""
+    """A group of endpoints: methods ``async def name(self, request, call) -> None``."""
 
-    app: Klein
+    @property
+    def app(self) -> Klein:
+        """The routes, bound to the group."""
 
 
-def serves(app: Klein, operation: str) -> Callable[[Endpoint], Endpoint]:
+def serves(app: Klein, operation: str) -> Callable[[Decorated], Decorated]:
     """Declare the endpoint of an operation."""
     row = BY_NAME[operation]
     return app.route(_RULES[row.level], methods=[row.method], endpoint=row.name)
 
 
-def endpoint_table(groups: Iterable[Endpoints]) -> dict[str, Klein]:
-    """Operation name → the app, bound to its group, that has its endpoint.
+def endpoint_of(app: Klein, name: str) -> Endpoint:
+    """The named endpoint of a bound app: what ``execute_endpoint`` runs and Klein makes a Deferred
+    of.  It keeps the app, which Klein itself holds by a weak reference only."""
+    return cast(Endpoint, partial(app.execute_endpoint, name))
+
+
+def endpoint_table(groups: Iterable[Endpoints]) -> dict[str, Endpoint]:
+    """Operation name → its endpoint.
 
     :raises ValueError: an operation that is served has no endpoint, one that is not has one, or
         one has two.
     """
-    table: dict[str, Klein] = {}
+    table: dict[str, Endpoint] = {}
     for group in groups:
         app = group.app
         for name in app.endpoints:
             if name in table:
                 raise ValueError(f"two endpoints for {name}")
-            table[name] = app
+            table[name] = endpoint_of(app, name)
     served = {row.name for row in OPERATIONS if row.served}
     if wrong := served ^ table.keys():
         raise ValueError(f"the operations table and the endpoints differ in {sorted(wrong)}")

@@ -1,0 +1,104 @@
+"""XML bodies of requests: read whole, bounded, and held against what the client says of them."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+
+from bleepstore.auth.payload import PayloadMode
+from bleepstore.errors import (
+    BadDigest,
+    IncompleteBody,
+    InvalidRequest,
+    MaxMessageLengthExceeded,
+    XAmzContentSHA256Mismatch,
+)
+from bleepstore.interfaces.http import IPayload
+from bleepstore.s3.call import Call
+from bleepstore.s3.payload import payload_of
+from bleepstore.streams.digests import Digests
+from bleepstore.wire.checksums import (
+    ClaimedChecksum,
+    claimed_checksum,
+    content_md5,
+    trailer_value,
+)
+
+MAX_DOCUMENT = 1024 * 1024
+"""Bytes of an XML body (docs/CONTRACT, "Limits")."""
+
+
+async def read_document(
+    call: Call, *, digest_required: bool = False, checksum_is_of_object: bool = False
+) -> bytes:
+    """The body of a request that takes an XML document; empty if it has none.
+
+    :param digest_required: whether Content-MD5 or a checksum must have been sent.
+    :param checksum_is_of_object: whether the checksum headers speak of something else than the
+        document (CompleteMultipartUpload).
+    :raises InvalidRequest: it was required and not sent.
+    :raises MaxMessageLengthExceeded: over 1 MiB.
+    :raises InvalidDigest, BadDigest, XAmzContentSHA256Mismatch: it is another one.
+    :raises StoreError: as :meth:`IPayload.read`.
+    """
+    headers = call.headers
+    md5 = content_md5(headers)
+    claim = None if checksum_is_of_object else claimed_checksum(headers)
+    if digest_required and md5 is None and claim is None:
+        raise InvalidRequest("Missing required header for this request: Content-MD5")
+    if b"content-length" not in headers and b"transfer-encoding" not in headers:
+        body = b""
+        payload: IPayload | None = None
+    else:
+        payload = payload_of(call)
+        body = await _read_whole(payload)
+    sha256 = call.payload.sha256 if call.payload.mode is PayloadMode.SHA256 else ""
+    digests = Digests(
+        md5=md5 is not None,
+        sha256=bool(sha256),
+        algorithms=() if claim is None else (claim.algorithm,),
+    )
+    digests.update(body)
+    if sha256 and digests.sha256().hex() != sha256:
+        raise XAmzContentSHA256Mismatch(
+            None,
+            ClientComputedContentSHA256=sha256,
+            S3ComputedContentSHA256=digests.sha256().hex(),
+        )
+    if md5 is not None and digests.md5() != md5:
+        raise BadDigest(
+            None,
+            ExpectedDigest=b64encode(md5).decode(),
+            CalculatedDigest=b64encode(digests.md5()).decode(),
+        )
+    if claim is not None:
+        _check(claim, payload, digests)
+    return body
+
+
+async def _read_whole(payload: IPayload) -> bytes:
+    if payload.length is not None and payload.length > MAX_DOCUMENT:
+        raise _too_long()
+    pieces: list[bytes] = []
+    size = 0
+    while piece := await payload.read():
+        size += len(piece)
+        if size > MAX_DOCUMENT:
+            raise _too_long()
+        pieces.append(piece)
+    if payload.length is not None and size != payload.length:
+        raise IncompleteBody
+    return b"".join(pieces)
+
+
+def _too_long() -> MaxMessageLengthExceeded:
+    return MaxMessageLengthExceeded(None, MaxMessageLengthBytes=str(MAX_DOCUMENT))
+
+
+def _check(claim: ClaimedChecksum, payload: IPayload | None, digests: Digests) -> None:
+    expected = claim.value
+    if not expected:
+        expected = trailer_value(claim, {} if payload is None else payload.trailers)
+    if digests.checksum(claim.algorithm).value != expected:
+        raise BadDigest(
+            f"The {claim.algorithm.value} you specified did not match the calculated checksum."
+        )

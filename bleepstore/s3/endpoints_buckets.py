@@ -1,0 +1,66 @@
+"""Buckets: list, create, look at, delete, and where they are."""
+
+from __future__ import annotations
+
+from klein import Klein
+
+from bleepstore.errors import StoreError
+from bleepstore.interfaces.http import Header, IHttpRequest
+from bleepstore.model.listing import BucketPage
+from bleepstore.objectstore.access import require_account
+from bleepstore.objectstore.buckets import Buckets
+from bleepstore.s3.call import XML, Call
+from bleepstore.s3.documents import read_document
+from bleepstore.s3.serving import serves
+from bleepstore.wire.grants import requested_acl
+from bleepstore.wire.list_queries import buckets_query
+from bleepstore.wire.operations import Level
+from bleepstore.wire.xml_listings import list_buckets
+from bleepstore.wire.xml_requests import parse_create_bucket
+from bleepstore.wire.xml_results import location_constraint
+
+
+class BucketEndpoints:
+    """:param region: of this server, shown by HeadBucket whatever it answers."""
+
+    app = Klein()
+
+    def __init__(self, buckets: Buckets, region: str) -> None:
+        self._buckets = buckets
+        self._region = region
+        self._region_header: Header = (b"x-amz-bucket-region", region.encode())
+
+    @serves(app, "ListBuckets")
+    async def list_buckets(self, request: IHttpRequest, call: Call) -> None:
+        query = buckets_query(call.query)
+        account = require_account(call.caller)
+        page = BucketPage(())
+        if query.region in ("", self._region):
+            page = await self._buckets.list(call.caller, query.prefix, query.after, query.limit)
+        call.xml(list_buckets(account, query, page))
+
+    @serves(app, "CreateBucket")
+    async def create_bucket(self, request: IHttpRequest, call: Call) -> None:
+        acl = requested_acl(call.headers, Level.BUCKET)
+        location = parse_create_bucket(await read_document(call))
+        await self._buckets.create(call.caller, call.bucket, location=location, acl=acl)
+        call.respond(200, ((b"location", b"/" + call.bucket.encode()),))
+
+    @serves(app, "HeadBucket")
+    async def head_bucket(self, request: IHttpRequest, call: Call) -> None:
+        """A refusal, too, says where the bucket is: SDKs follow the header."""
+        try:
+            await self._buckets.head(call.caller, call.bucket)
+        except StoreError as error:
+            call.refuse(error, (self._region_header,))
+        else:
+            call.respond(200, (self._region_header, (b"x-amz-access-point-alias", b"false"), XML))
+
+    @serves(app, "DeleteBucket")
+    async def delete_bucket(self, request: IHttpRequest, call: Call) -> None:
+        await self._buckets.delete(call.caller, call.bucket)
+        call.respond(204)
+
+    @serves(app, "GetBucketLocation")
+    async def get_bucket_location(self, request: IHttpRequest, call: Call) -> None:
+        call.xml(location_constraint(await self._buckets.location(call.caller, call.bucket)))

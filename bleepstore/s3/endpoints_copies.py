@@ -1,0 +1,88 @@
+"""Copies: a whole object, or a range of one as a part of an upload."""
+
+from __future__ import annotations
+
+from klein import Klein
+from twisted.internet.interfaces import IReactorTime
+
+from bleepstore.interfaces.http import IHttpRequest
+from bleepstore.model.commands import Written
+from bleepstore.model.objects import Part
+from bleepstore.objectstore.copying import Copies
+from bleepstore.objectstore.requests import CopyRequest, PartCopyRequest
+from bleepstore.objectstore.uploads import Uploads
+from bleepstore.s3.call import Call
+from bleepstore.s3.endpoints_uploads import part_of, upload_of
+from bleepstore.s3.late import Answer, answer_when_done
+from bleepstore.s3.serving import serves
+from bleepstore.wire.checksums import copy_algorithm
+from bleepstore.wire.conditions import copy_source_conditions, write_conditions
+from bleepstore.wire.copying import (
+    Directive,
+    metadata_directive,
+    parse_copy_source,
+    tagging_directive,
+)
+from bleepstore.wire.description import read_description
+from bleepstore.wire.grants import requested_acl
+from bleepstore.wire.headers import header_text
+from bleepstore.wire.operations import Level
+from bleepstore.wire.ranges import parse_copy_range
+from bleepstore.wire.xml_results import copy_object_result, copy_part_result
+
+_SOURCE_OWNER = b"x-amz-source-expected-bucket-owner"
+
+
+class CopyEndpoints:
+    """CopyObject and UploadPartCopy."""
+
+    app = Klein()
+
+    def __init__(self, copies: Copies, uploads: Uploads, clock: IReactorTime) -> None:
+        self._copies = copies
+        self._uploads = uploads
+        self._clock = clock
+
+    @serves(app, "CopyObject")
+    async def copy_object(self, request: IHttpRequest, call: Call) -> None:
+        headers = call.headers
+        tagging_directive(headers)  # objects here have no tags: any valid directive is obeyed
+        description = read_description(headers)
+        replaced = metadata_directive(headers) is Directive.REPLACE
+        asked = CopyRequest(
+            parse_copy_source(headers[b"x-amz-copy-source"]),
+            call.bucket,
+            call.key,
+            source_conditions=copy_source_conditions(headers),
+            source_expected_owner=header_text(headers, _SOURCE_OWNER) or "",
+            replace=description if replaced else None,
+            storage_class=description.storage_class,
+            acl=requested_acl(headers, Level.OBJECT),
+            checksum_algorithm=copy_algorithm(headers),
+            conditions=write_conditions(headers),
+        )
+
+        def render(written: Written) -> Answer:
+            return copy_object_result(written), []
+
+        await answer_when_done(call, self._clock, self._copies.copy(call.caller, asked), render)
+
+    @serves(app, "UploadPartCopy")
+    async def upload_part_copy(self, request: IHttpRequest, call: Call) -> None:
+        headers = call.headers
+        range_ = headers.get(b"x-amz-copy-source-range")
+        asked = PartCopyRequest(
+            upload_of(call),
+            part_of(call),
+            parse_copy_source(headers[b"x-amz-copy-source"]),
+            source_conditions=copy_source_conditions(headers),
+            source_expected_owner=header_text(headers, _SOURCE_OWNER) or "",
+            first_last=None if range_ is None else parse_copy_range(range_),
+        )
+
+        def render(part: Part) -> Answer:
+            return copy_part_result(part.etag, part.last_modified, part.checksum), []
+
+        await answer_when_done(
+            call, self._clock, self._uploads.copy_part(call.caller, asked), render
+        )
