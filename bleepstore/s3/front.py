@@ -17,7 +17,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from bleepstore.errors import InternalError, NotImplemented, StoreError
+from bleepstore import errors
+from bleepstore.errors import InternalError, StoreError
 from bleepstore.interfaces.http import Header, IHttpRequest
 from bleepstore.interfaces.threads import Now
 from bleepstore.observability.log import AccessLog
@@ -127,7 +128,7 @@ class S3Front:
         call.query = route.query
         endpoint = self._endpoints.get(operation.name)
         if endpoint is None:
-            raise NotImplemented(None)
+            raise errors.NotImplemented
         await self._authenticate(call)
         refuse_unsupported(call.headers)
         await endpoint(request, call)

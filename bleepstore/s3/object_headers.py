@@ -98,7 +98,7 @@ def object_headers(
         _ACCEPT_RANGES,
     ]
     headers += description_headers(version.description, overrides)
-    if partial:
+    if partial and length:  # the only part of an empty object has no byte to name
         span = f"bytes {offset}-{offset + length - 1}/{version.size}"
         headers.append((b"content-range", span.encode()))
     if part_count:
