@@ -1,0 +1,16 @@
+"""Metadata on SQLite: which buckets, objects, uploads and keys there are, and where bytes lie.
+
+The layers, from the bottom; each module knows only those above it in this list:
+
+- ``schema``: the tables and their version; ``records``: the stored form of values;
+- ``database``: files, connections, pragmas, what a failing disk looks like;
+- ``transaction``: counters and statements of one open transaction; ``contents`` and
+  ``versions``: the two things it holds together;
+- ``apply_*``: one deterministic function per command; ``machine``: groups of commands;
+- ``reader`` and ``listing``: queries; ``digest``: the hash of all there is;
+- ``groupcommit`` and ``checkpoints``: when to commit, and when to empty the log;
+- ``queries``, ``sqlite``, ``memory``: the implementations of the interfaces.
+
+From ``machine`` down nothing knows where commands come from: a replicated engine drives the
+same database from its log, with its applied index as the mark of each group.
+"""

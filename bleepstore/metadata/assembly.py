@@ -1,0 +1,87 @@
+"""What a multipart object's ETag and checksum are, computed from those of its parts.
+
+Pure arithmetic over values; knows no database.  Sources: the S3 User Guide, "Checking object
+integrity", for full-object and composite checksums; an ETag of parts is the MD5 of their binary
+MD5s, a hyphen and their number.
+"""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterable
+from hashlib import md5, sha1, sha256
+
+from awscrt import checksums as crt
+
+from bleepstore.model.checksums import Checksum, ChecksumAlgorithm, ChecksumType
+from bleepstore.model.objects import PartInfo, Upload
+
+_COMBINE: dict[ChecksumAlgorithm, Callable[[int, int, int], int]] = {
+    ChecksumAlgorithm.CRC32: crt.combine_crc32,
+    ChecksumAlgorithm.CRC32C: crt.combine_crc32c,
+    ChecksumAlgorithm.CRC64NVME: crt.combine_crc64nvme,
+}
+_CRC: dict[ChecksumAlgorithm, Callable[[bytes], int]] = {
+    ChecksumAlgorithm.CRC32: crt.crc32,
+    ChecksumAlgorithm.CRC32C: crt.crc32c,
+    ChecksumAlgorithm.CRC64NVME: crt.crc64nvme,
+}
+
+
+def etag_of_parts(etags: Iterable[str]) -> str:
+    """The ETag of an object of parts with these ETags.
+
+    :raises ValueError: one of them is not hex.
+    """
+    raw = [bytes.fromhex(etag) for etag in etags]
+    return f"{md5(b''.join(raw), usedforsecurity=False).hexdigest()}-{len(raw)}"
+
+
+def checksum_kind_of(upload: Upload) -> tuple[ChecksumAlgorithm, ChecksumType]:
+    """Which checksum the upload's object will have.
+
+    CRC64NVME of the full object if the client chose none; what it chose is composite unless it
+    said otherwise or it is CRC64NVME, which is never composite.
+    """
+    algorithm = upload.checksum_algorithm or ChecksumAlgorithm.CRC64NVME
+    if upload.checksum_type is not None:
+        return algorithm, upload.checksum_type
+    if algorithm is ChecksumAlgorithm.CRC64NVME:
+        return algorithm, ChecksumType.FULL_OBJECT
+    return algorithm, ChecksumType.COMPOSITE
+
+
+def checksum_of_parts(
+    algorithm: ChecksumAlgorithm, type_: ChecksumType, parts: Iterable[PartInfo]
+) -> Checksum | None:
+    """The object's checksum; None if a part carries none of that algorithm, or if only the
+    bytes themselves could tell it (a full-object SHA)."""
+    raw: list[bytes] = []
+    sizes: list[int] = []
+    for part in parts:
+        if part.checksum is None or part.checksum.algorithm is not algorithm:
+            return None
+        try:
+            raw.append(b64decode(part.checksum.value, validate=True))
+        except binascii.Error:
+            return None
+        sizes.append(part.size)
+    if type_ is ChecksumType.COMPOSITE:
+        whole = _digest(algorithm, b"".join(raw))
+        return Checksum(algorithm, f"{b64encode(whole).decode()}-{len(raw)}", type_)
+    combine = _COMBINE.get(algorithm)
+    if combine is None:
+        return None
+    crc = 0  # the CRC of nothing
+    for each, size in zip(raw, sizes, strict=True):
+        crc = combine(crc, int.from_bytes(each, "big"), size)
+    return Checksum(algorithm, b64encode(crc.to_bytes(algorithm.size, "big")).decode(), type_)
+
+
+def _digest(algorithm: ChecksumAlgorithm, data: bytes) -> bytes:
+    if algorithm is ChecksumAlgorithm.SHA1:
+        return sha1(data, usedforsecurity=False).digest()
+    if algorithm is ChecksumAlgorithm.SHA256:
+        return sha256(data).digest()
+    return _CRC[algorithm](data).to_bytes(algorithm.size, "big")

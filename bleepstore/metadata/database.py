@@ -1,0 +1,145 @@
+"""The database's file and connections, and what a failing disk looks like through SQLite.
+
+Knows no table but those that ``schema`` prepares, no command and no thread.
+
+Pragmas, with reasons (measured in tests/bench/bench_metadata.py):
+
+- ``journal_mode=WAL``, ``synchronous=FULL``: a commit is one append and one fdatasync.  NORMAL
+  would not survive a power cut, and no answer may leave before that.
+- ``wal_autocheckpoint=0``: ``checkpoints`` decides when, so that no commit pays for one.
+- ``secure_delete=OFF``: Debian's build overwrites deleted content with zeros by default.
+- ``busy_timeout=0`` on the writer: it is used on the reactor's thread, which must not wait.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+from bleepstore.metadata.schema import UnusableDatabase, prepare
+
+WRITER_CACHE_KIB = 16 * 1024
+READER_CACHE_KIB = 4 * 1024
+STATEMENTS = 256
+"""Prepared statements kept by a connection: more than there are different ones."""
+
+_FULL_CODES = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR_WRITE,
+        sqlite3.SQLITE_IOERR_TRUNCATE,
+        sqlite3.SQLITE_IOERR_SHMSIZE,
+    }
+)
+
+
+def means_no_room(error: sqlite3.Error) -> bool:
+    """Whether a write failed because the disk (or a quota, or a file size limit) is full.
+
+    SQLite says FULL for ENOSPC alone; EFBIG and EDQUOT come as I/O errors of a write.
+    """
+    return getattr(error, "sqlite_errorcode", None) in _FULL_CODES
+
+
+def means_busy(error: sqlite3.Error) -> bool:
+    """Whether another connection holds the write lock."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+
+
+class Database:
+    """A database file.  Each connection is used by one thread at a time, never by two at once.
+
+    :ivar writer: the one connection that writes.
+    """
+
+    writer: sqlite3.Connection
+
+    def __init__(self, path: str | Path) -> None:
+        """Open, and create if there is none, with its directory; readable by its owner alone,
+        for it holds secret keys.
+
+        :raises UnusableDatabase: it cannot serve; the message says why.
+        """
+        self.path = Path(path)
+        try:
+            _create(self.path)
+            self.writer = self._open_writer()
+        except OSError as error:
+            raise UnusableDatabase(f"{self.path}: {error.strerror}") from error
+        except sqlite3.Error as error:
+            raise UnusableDatabase(f"{self.path}: {error}") from error
+
+    def reopen(self) -> None:
+        """Replace the writer's connection after a commit that failed in an unknown way."""
+        self.writer.close()
+        self.writer = self._open_writer()
+
+    def open_reader(self) -> sqlite3.Connection:
+        """A connection that can only read; it may wait for a recovery, never for a writer."""
+        connection = _connect(str(self.path), READER_CACHE_KIB)
+        connection.execute("PRAGMA busy_timeout = 5000")
+        connection.execute("PRAGMA query_only = ON")
+        return connection
+
+    def open_checkpointer(self) -> sqlite3.Connection:
+        """A connection for checkpoints: they write, but never through the page cache."""
+        return _connect(str(self.path), 64)
+
+    def close(self) -> None:
+        """Close the writer.  The last connection to close empties the write-ahead log."""
+        self.writer.close()
+
+    def _open_writer(self) -> sqlite3.Connection:
+        connection = _connect(str(self.path), WRITER_CACHE_KIB)
+        try:
+            connection.execute("PRAGMA busy_timeout = 5000")
+            ((mode,),) = connection.execute("PRAGMA journal_mode = WAL").fetchall()
+            if mode != "wal":
+                raise UnusableDatabase(f"{self.path}: its file system has no shared memory for WAL")
+            prepare(connection, str(self.path))
+            connection.execute("PRAGMA busy_timeout = 0")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def open_in_memory() -> sqlite3.Connection:
+    """A database without a file; it ends with its connection."""
+    connection = _connect(":memory:", WRITER_CACHE_KIB)
+    prepare(connection, "memory")
+    return connection
+
+
+def _connect(path: str, cache_kib: int) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        path,
+        timeout=0,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=STATEMENTS,
+    )
+    for pragma in (
+        "synchronous = FULL",
+        "wal_autocheckpoint = 0",
+        "secure_delete = OFF",
+        f"cache_size = -{cache_kib}",
+        "temp_store = MEMORY",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def _create(path: Path) -> None:
+    """Make the directory and an empty file, durably."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        return
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

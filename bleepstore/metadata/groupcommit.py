@@ -1,0 +1,213 @@
+"""Group commit: commands that wait together share one transaction and one fsync.
+
+Commands are applied on the reactor's thread and only COMMIT, which waits for the disk, runs in
+another.  The other design, the whole group in the thread, was measured and is slower and less
+even: SQLite's Python module lets go of the interpreter lock around every step of every
+statement, and beside a busy reactor each step then waits to get it back (bench_metadata.py has
+both).  Long commands are applied in slices of about half a millisecond, between which the
+reactor does other work; no other command comes between them.
+
+While one group is being committed the next one gathers.  A group does not start with the first
+command that comes: it waits, in whole turns of the reactor, for as long as each turn brings
+more of them, so that what arrives together is committed together.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from bleepstore.errors import InsufficientStorage, InternalError, ServiceUnavailable, StoreError
+from bleepstore.interfaces.threads import IThreads
+from bleepstore.metadata.checkpoints import Checkpoints
+from bleepstore.metadata.database import means_busy, means_no_room
+from bleepstore.metadata.machine import Outcome, StateMachine
+from bleepstore.model.commands import AnyCommand
+
+MAX_GROUP = 512
+"""Commands of one transaction at most: bounds its time and the memory of its pages."""
+
+ENOUGH = 24
+"""Commands after which a group starts without waiting for more."""
+
+MAX_TURNS = 4
+"""Turns of the reactor that a group gathers for at most."""
+
+BUSY_PAUSE = 0.01
+"""Seconds between two tries to get the write lock from another process."""
+
+BUSY_TRIES = 500
+
+_log = Logger()
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the queue has done, for metrics.
+
+    :ivar commands: applied and committed, refused ones included.
+    :ivar commits: transactions committed; each is one fsync of the write-ahead log.
+    :ivar failures: groups that the disk, or a defect, refused as a whole.
+    :ivar last_group: commands of the last group.
+    :ivar largest_group: commands of the largest group.
+    """
+
+    commands: int = 0
+    commits: int = 0
+    failures: int = 0
+    last_group: int = 0
+    largest_group: int = 0
+
+
+class GroupCommit:
+    """Commands in, outcomes out, in order and durable."""
+
+    def __init__(
+        self,
+        machine: StateMachine,
+        reopen: Callable[[], None],
+        clock: IReactorTime,
+        threads: IThreads,
+        checkpoints: Checkpoints,
+    ) -> None:
+        """
+        :param reopen: replaces the writer's connection after a failure of unknown outcome.
+        :param threads: where COMMIT waits for the disk.
+        """
+        self._machine = machine
+        self._reopen = reopen
+        self._clock = clock
+        self._threads = threads
+        self._checkpoints = checkpoints
+        self._commands: list[AnyCommand] = []
+        self._waiting: list[Deferred[Outcome]] = []
+        self._working = False
+        self._stopping = False
+        self._broken = False
+        self._idle: list[Deferred[None]] = []
+        self.counters = Counters()
+
+    @property
+    def depth(self) -> int:
+        """Commands that wait for their group to start."""
+        return len(self._commands)
+
+    def submit(self, command: AnyCommand) -> Deferred[Outcome]:
+        """Queue a command.  Cancelling the answer does not take it back.
+
+        :raises ServiceUnavailable: the store is stopping.
+        """
+        if self._stopping:
+            raise ServiceUnavailable("The store is stopping.")
+        answer: Deferred[Outcome] = Deferred()
+        self._commands.append(command)
+        self._waiting.append(answer)
+        if not self._working:
+            self._working = True
+            self._clock.callLater(0, self._start)
+        return answer
+
+    async def stop(self) -> None:
+        """Refuse new commands; return when those accepted have their outcomes."""
+        self._stopping = True
+        if self._working:
+            idle: Deferred[None] = Deferred()
+            self._idle.append(idle)
+            await idle
+
+    def _start(self) -> None:
+        Deferred.fromCoroutine(self._work()).addErrback(
+            lambda failure: _log.failure("The metadata queue broke", failure)
+        )
+
+    async def _work(self) -> None:
+        """Commit groups until none waits."""
+        while self._commands:
+            await self._gather()
+            if self._checkpoints.due:
+                await self._checkpoints.finish()
+            commands, self._commands = self._commands[:MAX_GROUP], self._commands[MAX_GROUP:]
+            waiting, self._waiting = self._waiting[:MAX_GROUP], self._waiting[MAX_GROUP:]
+            outcomes = await self._settle(commands)
+            for answer, outcome in zip(waiting, outcomes, strict=True):
+                answer.callback(outcome)
+            self._checkpoints.consider(self._machine.estimated_bytes)
+        self._working = False
+        idle, self._idle = self._idle, []
+        for each in idle:
+            each.callback(None)
+
+    async def _gather(self) -> None:
+        """Wait while more commands keep coming, a few turns at most."""
+        for _ in range(MAX_TURNS):
+            seen = len(self._commands)
+            if seen >= ENOUGH or self._stopping:
+                return
+            await self._pause(0)
+            if len(self._commands) == seen:
+                return
+
+    async def _settle(self, commands: list[AnyCommand]) -> list[Outcome]:
+        """Apply and commit a group; one outcome for each command, whatever happens."""
+        try:
+            if self._broken:
+                self._reopen()
+                self._broken = False
+            outcomes = await self._apply(commands)
+            await self._threads.run(self._machine.commit)
+        except Exception as error:
+            self.counters.failures += 1
+            refusal = self._refusal(error)
+            return [refusal() for _ in commands]
+        counters = self.counters
+        counters.commands += len(commands)
+        counters.commits += 1
+        counters.last_group = len(commands)
+        counters.largest_group = max(counters.largest_group, len(commands))
+        return outcomes
+
+    async def _apply(self, commands: list[AnyCommand]) -> list[Outcome]:
+        """Apply a group, in slices; again while another process holds the write lock."""
+        tries = 0
+        while True:
+            steps = self._machine.steps(commands)
+            try:
+                while True:
+                    next(steps)
+                    await self._pause(0)
+            except StopIteration as end:
+                outcomes: list[Outcome] = end.value
+                return outcomes
+            except sqlite3.OperationalError as error:
+                tries += 1
+                if tries == BUSY_TRIES or not means_busy(error):
+                    raise
+            await self._pause(BUSY_PAUSE)
+
+    def _refusal(self, error: Exception) -> type[StoreError]:
+        """Undo a failed group and say so.  Nothing of it was acknowledged."""
+        known = isinstance(error, sqlite3.Error) and (means_no_room(error) or means_busy(error))
+        try:
+            self._machine.rollback()
+        except sqlite3.Error as second:
+            _log.error("A transaction could not be rolled back: {error}", error=second)
+            known = False
+        if not known:
+            # Whether it is on disk is uncertain: what the disk has decides, read anew.
+            self._broken = True
+            _log.error("Metadata could not be committed: {error!r}", error=error)
+            return InternalError
+        if isinstance(error, sqlite3.Error) and means_busy(error):
+            return ServiceUnavailable
+        _log.warn("There is no room for metadata: {error}", error=error)
+        return InsufficientStorage
+
+    def _pause(self, seconds: float) -> Deferred[None]:
+        turn: Deferred[None] = Deferred()
+        self._clock.callLater(seconds, turn.callback, None)
+        return turn

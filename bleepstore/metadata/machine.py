@@ -1,0 +1,148 @@
+"""The state machine: groups of commands, applied in order, each whole or not at all.
+
+Knows the database and the apply functions, but not where commands come from nor when a commit
+is due: the embedded store drives it from a queue, a replicated one from its log.  Nothing here
+reads a clock or rolls dice, so the same commands give the same outcomes and the same rows
+however they are grouped.
+
+How a failing command leaves nothing, at no cost to those that succeed: apply functions check
+before they write.  Should one refuse after it wrote, or break, the group is rolled back and
+applied again with a savepoint around each command.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+
+from bleepstore.errors import StoreError
+from bleepstore.metadata.apply import APPLY
+from bleepstore.metadata.transaction import Steps, Transaction
+from bleepstore.model.commands import AnyCommand, Result
+
+Outcome = Result | Exception
+"""A command's result; or the StoreError that refused it, or the defect that broke it."""
+
+COMMANDS_PER_STEP = 64
+
+MARK = "mark"
+
+
+class _Unclean(Exception):
+    """A command failed after it had changed something."""
+
+
+class StateMachine:
+    """Applies commands to a database.
+
+    :ivar estimated_bytes: how much the write-ahead log has grown, roughly, since the start.
+    """
+
+    def __init__(self, writer: Callable[[], sqlite3.Connection]) -> None:
+        """:param writer: gives the writing connection, which may be replaced after a failure."""
+        self._writer = writer
+        self.estimated_bytes = 0
+
+    def apply_group(self, commands: Sequence[AnyCommand], mark: int | None = None) -> list[Outcome]:
+        """Apply commands in one transaction and commit; when it returns they are on disk.
+
+        :param mark: stored with them, for :meth:`mark`.
+        :raises sqlite3.Error: the disk failed; nothing was changed.
+        """
+        steps = self.steps(commands, mark)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                outcomes: list[Outcome] = end.value
+                break
+        self.commit()
+        return outcomes
+
+    def steps(
+        self, commands: Sequence[AnyCommand], mark: int | None = None
+    ) -> Steps[list[Outcome]]:
+        """The same in small pieces and without the commit, which must follow, or a rollback.
+
+        :raises sqlite3.OperationalError: the disk failed, or the database is busy; nothing was
+            changed, the transaction is over.
+        """
+        try:
+            try:
+                return (yield from self._group(commands, mark, self._bare))
+            except _Unclean:
+                self.rollback()
+                return (yield from self._group(commands, mark, self._guarded))
+        except BaseException:
+            self.rollback()
+            raise
+
+    def commit(self) -> None:
+        """Make the group durable.  May run in a thread, while nothing else uses the writer.
+
+        :raises sqlite3.Error: it is not durable, and may never be; roll back.
+        """
+        self._writer().execute("COMMIT")
+
+    def rollback(self) -> None:
+        """End the transaction, if one is open, with nothing changed."""
+        writer = self._writer()
+        if writer.in_transaction:  # SQLite ends it by itself after some failures
+            writer.execute("ROLLBACK")
+
+    def mark(self) -> int:
+        """The mark of the last group that had one, 0 before the first."""
+        row = self._writer().execute("SELECT value FROM state WHERE name = ?", (MARK,)).fetchone()
+        return 0 if row is None else int(row[0])
+
+    def _group(
+        self,
+        commands: Sequence[AnyCommand],
+        mark: int | None,
+        apply: Callable[[Transaction, AnyCommand], Steps[Outcome]],
+    ) -> Steps[list[Outcome]]:
+        writer = self._writer()
+        writer.execute("BEGIN IMMEDIATE")
+        changes = writer.total_changes
+        tx = Transaction(writer)
+        tx.load()
+        outcomes: list[Outcome] = []
+        for number, command in enumerate(commands, 1):
+            outcomes.append((yield from apply(tx, command)))
+            if number % COMMANDS_PER_STEP == 0:
+                yield
+        tx.store()
+        if mark is not None:
+            tx.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (MARK, mark))
+        self.estimated_bytes += 4096 * (writer.total_changes - changes + 1) + tx.written
+        return outcomes
+
+    def _bare(self, tx: Transaction, command: AnyCommand) -> Steps[Outcome]:
+        """Apply one command, trusting it to check before it writes."""
+        writer = self._writer()
+        changes, counters = writer.total_changes, tx.counters()
+        try:
+            return (yield from APPLY[command.__class__](tx, command))
+        except StoreError as error:
+            if (writer.total_changes, tx.counters()) != (changes, counters):
+                raise _Unclean from error
+            return error
+        except sqlite3.OperationalError:
+            raise
+        except Exception as error:
+            raise _Unclean from error
+
+    def _guarded(self, tx: Transaction, command: AnyCommand) -> Steps[Outcome]:
+        """Apply one command between a savepoint and its release."""
+        counters = tx.counters()
+        tx.execute("SAVEPOINT command")
+        try:
+            outcome: Outcome = yield from APPLY[command.__class__](tx, command)
+        except sqlite3.OperationalError:
+            raise
+        except Exception as error:
+            tx.execute("ROLLBACK TO command")
+            tx.restore(counters)
+            outcome = error
+        tx.execute("RELEASE command")
+        return outcome

@@ -1,0 +1,159 @@
+"""Point reads and small lists: one prepared statement each, by index.
+
+A Reader belongs to one connection, and so to one thread at a time.  It fetches every statement
+to its end, so that it never keeps a snapshot open (which would keep the write-ahead log from
+being emptied).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from bleepstore.errors import NoSuchBucket, NoSuchUpload, ServiceUnavailable
+from bleepstore.interfaces.metadata import ObjectLookup, Totals
+from bleepstore.metadata.records import (
+    PART_COLUMNS,
+    VERSION_COLUMNS,
+    decode_bucket,
+    decode_credential,
+    decode_manifest,
+    decode_upload,
+    part_of,
+    version_of,
+)
+from bleepstore.model.accounts import Credential
+from bleepstore.model.listing import BucketPage, PartPage
+from bleepstore.model.objects import Bucket, Upload
+
+_FROM = " FROM buckets b LEFT JOIN versions v ON v.bucket_id = b.id AND v.key = ?1"
+_CONTENT = " LEFT JOIN contents c ON c.content_id = v.content_id"
+_CURRENT = " WHERE b.name = ?2 ORDER BY v.seq LIMIT 1"
+
+GET_OBJECT = f"SELECT b.record, {VERSION_COLUMNS}{_FROM}{_CURRENT}"
+GET_OBJECT_WITH_MANIFEST = (
+    f"SELECT b.record, {VERSION_COLUMNS}, c.manifest{_FROM}{_CONTENT}{_CURRENT}"
+)
+GET_VERSION = (
+    f"SELECT b.record, {VERSION_COLUMNS}, c.manifest{_FROM} AND v.version_id = ?3{_CONTENT}"
+    " WHERE b.name = ?2 LIMIT 1"
+)
+GET_BUCKET = "SELECT record FROM buckets WHERE name = ?"
+GET_UPLOAD = "SELECT record FROM uploads WHERE upload_id = ?"
+GET_CREDENTIAL = "SELECT record FROM credentials WHERE access_key = ?"
+LIST_BUCKETS = (
+    "SELECT record FROM buckets INDEXED BY buckets_by_owner"
+    " WHERE owner_id = ? AND name > ? AND name >= ? ORDER BY name LIMIT ?"
+)
+LIST_PARTS = (
+    f"SELECT {PART_COLUMNS} FROM parts WHERE upload_id = ? AND number > ? ORDER BY number LIMIT ?"
+)
+STALE_UPLOADS = (
+    "SELECT record FROM uploads INDEXED BY uploads_by_time"
+    " WHERE initiated < ? ORDER BY initiated, upload_id LIMIT ?"
+)
+RELEASED_BLOBS = "SELECT blob_id FROM released ORDER BY blob_id LIMIT ?"
+REFERENCED_BLOBS = "SELECT blob_id FROM blobs WHERE blob_id IN (SELECT value FROM json_each(?))"
+TOTALS = "SELECT name, value FROM state WHERE name IN ('buckets', 'objects') ORDER BY name"
+
+
+class Reader:
+    """Queries over one connection.
+
+    :ivar execute: run one statement.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self.execute = connection.execute
+
+    def close(self) -> None:
+        """Close the connection; every later query raises ServiceUnavailable."""
+        self.execute = _refuse
+        self._connection.close()
+
+    def get_bucket(self, name: str) -> Bucket:
+        """See :class:`IMetadataReader`."""
+        row = self.execute(GET_BUCKET, (name,)).fetchone()
+        if row is None:
+            raise NoSuchBucket(BucketName=name)
+        return decode_bucket(row[0])
+
+    def list_buckets(self, owner_id: str, prefix: str, after: str, limit: int) -> BucketPage:
+        """See :class:`IMetadataReader`."""
+        rows = self.execute(LIST_BUCKETS, (owner_id, after, prefix, limit + 1)).fetchall()
+        buckets = [decode_bucket(raw) for (raw,) in rows]
+        matching = tuple(bucket for bucket in buckets if bucket.name.startswith(prefix))
+        page = matching[:limit]
+        more = len(matching) > limit and bool(page)
+        return BucketPage(page, page[-1].name if more else "")
+
+    def get_object(
+        self, bucket: str, key: str, version_id: str, with_manifest: bool
+    ) -> ObjectLookup:
+        """See :class:`IMetadataReader`."""
+        if version_id:
+            cursor = self.execute(GET_VERSION, (key.encode(), bucket, version_id))
+        elif with_manifest:
+            cursor = self.execute(GET_OBJECT_WITH_MANIFEST, (key.encode(), bucket))
+        else:
+            cursor = self.execute(GET_OBJECT, (key.encode(), bucket))
+        row = cursor.fetchone()
+        if row is None:
+            raise NoSuchBucket(BucketName=bucket)
+        found = decode_bucket(row[0])
+        if row[1] is None:
+            return ObjectLookup(found, None)
+        version = version_of(key, row[1:13])
+        return ObjectLookup(found, version, decode_manifest(row[13]) if with_manifest else None)
+
+    def get_upload(self, bucket: str, key: str, upload_id: str) -> Upload:
+        """See :class:`IMetadataReader`."""
+        row = self.execute(GET_UPLOAD, (upload_id,)).fetchone()
+        if row is not None:
+            upload = decode_upload(row[0])
+            if upload.key == key and upload.bucket == bucket:
+                return upload
+        raise NoSuchUpload(UploadId=upload_id)
+
+    def list_parts(self, upload_id: str, after: int, limit: int) -> PartPage:
+        """See :class:`IMetadataReader`."""
+        rows = self.execute(LIST_PARTS, (upload_id, after, limit + 1)).fetchall()
+        parts = tuple(map(part_of, rows[:limit]))
+        more = len(rows) > limit and bool(parts)
+        return PartPage(parts, parts[-1].number if more else 0)
+
+    def stale_uploads(self, initiated_before: int, limit: int) -> Sequence[Upload]:
+        """See :class:`IMetadataReader`."""
+        rows = self.execute(STALE_UPLOADS, (initiated_before, limit)).fetchall()
+        return [decode_upload(raw) for (raw,) in rows]
+
+    def get_credential(self, access_key: str) -> Credential | None:
+        """See :class:`IMetadataReader`."""
+        row = self.execute(GET_CREDENTIAL, (access_key,)).fetchone()
+        return None if row is None else decode_credential(row[0])
+
+    def list_credentials(self) -> Sequence[Credential]:
+        """See :class:`IMetadataReader`."""
+        rows = self.execute("SELECT record FROM credentials ORDER BY access_key").fetchall()
+        return [decode_credential(raw) for (raw,) in rows]
+
+    def released_blobs(self, limit: int) -> Sequence[str]:
+        """See :class:`IMetadataReader`."""
+        return [blob_id for (blob_id,) in self.execute(RELEASED_BLOBS, (limit,)).fetchall()]
+
+    def referenced_blobs(self, blob_ids: Sequence[str]) -> frozenset[str]:
+        """See :class:`IMetadataReader`."""
+        rows = self.execute(REFERENCED_BLOBS, (json.dumps(list(blob_ids)),)).fetchall()
+        return frozenset(blob_id for (blob_id,) in rows)
+
+    def totals(self) -> Totals:
+        """See :class:`IMetadataReader`."""
+        (_, buckets), (_, objects) = self.execute(TOTALS).fetchall()
+        return Totals(buckets, objects)
+
+
+def _refuse(*_: Any) -> NoReturn:
+    raise ServiceUnavailable("The store is stopping.")

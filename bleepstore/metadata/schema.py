@@ -1,0 +1,151 @@
+"""The tables, and the version of them that a file holds.
+
+Keys are BLOBs of UTF-8, so that SQLite's order (memcmp) is S3's, and NULs may occur.  Values
+that SQL never looks into are MessagePack (``records``).  Every table is STRICT.  There are no
+sequences and no row ids that SQLite chooses: ids come from ``state``, so that the same commands
+give the same rows on every replica.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+APPLICATION_ID = 0x426C5053
+"""``BlPS``: marks the file as ours (``PRAGMA application_id``, ``file(1)``)."""
+
+SCHEMA_VERSION = 1
+"""Kept in ``PRAGMA user_version``.  It also versions the stored form of the records."""
+
+COUNTERS = ("buckets", "objects", "next_bucket", "next_content")
+"""The rows of ``state`` that always exist."""
+
+TABLES = (
+    # Counters, exact and read in constant time, and the mark of the last applied group.
+    """CREATE TABLE state (
+        name TEXT PRIMARY KEY,
+        value INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE buckets (
+        name TEXT PRIMARY KEY,
+        id INTEGER NOT NULL,
+        owner_id TEXT NOT NULL,
+        record BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX buckets_by_owner ON buckets (owner_id, name)",
+    # seq counts down from 0: the newest version of a key comes first, one seek away.
+    """CREATE TABLE versions (
+        bucket_id INTEGER NOT NULL,
+        key BLOB NOT NULL,
+        seq INTEGER NOT NULL,
+        version_id TEXT NOT NULL,
+        content_id INTEGER NOT NULL,
+        size INTEGER NOT NULL,
+        etag TEXT NOT NULL,
+        last_modified INTEGER NOT NULL,
+        owner_id TEXT NOT NULL,
+        storage_class TEXT NOT NULL,
+        checksum_kind INTEGER NOT NULL,
+        checksum TEXT NOT NULL,
+        part_count INTEGER NOT NULL,
+        upload_id TEXT NOT NULL,
+        acl BLOB NOT NULL,
+        description BLOB NOT NULL,
+        PRIMARY KEY (bucket_id, key, seq)
+    ) STRICT, WITHOUT ROWID""",
+    # A manifest, and how many versions beside the first one share it (no row: none).  The
+    # count is apart, so that a copy does not rewrite the manifest of 10,000 parts.
+    """CREATE TABLE contents (
+        content_id INTEGER PRIMARY KEY,
+        manifest BLOB NOT NULL
+    ) STRICT""",
+    """CREATE TABLE shares (
+        content_id INTEGER PRIMARY KEY,
+        others INTEGER NOT NULL
+    ) STRICT""",
+    # How many extents of contents and parts name a blob; it moves to released at 0.
+    """CREATE TABLE blobs (
+        blob_id TEXT PRIMARY KEY,
+        refs INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE released (
+        blob_id TEXT PRIMARY KEY
+    ) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE uploads (
+        upload_id TEXT PRIMARY KEY,
+        bucket_id INTEGER NOT NULL,
+        key BLOB NOT NULL,
+        initiated INTEGER NOT NULL,
+        record BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX uploads_by_key ON uploads (bucket_id, key, initiated, upload_id)",
+    "CREATE INDEX uploads_by_time ON uploads (initiated, upload_id)",
+    """CREATE TABLE parts (
+        upload_id TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        size INTEGER NOT NULL,
+        etag TEXT NOT NULL,
+        last_modified INTEGER NOT NULL,
+        checksum_kind INTEGER NOT NULL,
+        checksum TEXT NOT NULL,
+        extents BLOB NOT NULL,
+        PRIMARY KEY (upload_id, number)
+    ) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE credentials (
+        access_key TEXT PRIMARY KEY,
+        record BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE epochs (
+        number INTEGER PRIMARY KEY,
+        node_id TEXT NOT NULL,
+        opened INTEGER NOT NULL
+    ) STRICT""",
+)
+
+
+class UnusableDatabase(Exception):
+    """The file cannot serve as a metadata database; the message says why, for the operator."""
+
+
+def prepare(connection: sqlite3.Connection, path: str) -> None:
+    """Create the tables in an empty database, or check that they are of this version.
+
+    Two processes that open a new file at once are put in order by the write lock.
+
+    :param path: for messages.
+    :raises UnusableDatabase: it belongs to another program, or to another version of this one.
+    """
+    if _is_ours(connection, path):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if not _is_ours(connection, path):
+            for statement in TABLES:
+                connection.execute(statement)
+            connection.executemany(
+                "INSERT INTO state VALUES (?, 0)", [(name,) for name in COUNTERS]
+            )
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _is_ours(connection: sqlite3.Connection, path: str) -> bool:
+    """True: the tables are there.  False: the database is empty."""
+    ((application,),) = connection.execute("PRAGMA application_id").fetchall()
+    ((version,),) = connection.execute("PRAGMA user_version").fetchall()
+    ((tables,),) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+    if not tables and not application:
+        return False
+    if application != APPLICATION_ID:
+        raise UnusableDatabase(f"{path} is a database of another program")
+    if version != SCHEMA_VERSION:
+        age = "a newer" if version > SCHEMA_VERSION else "an older"
+        raise UnusableDatabase(
+            f"{path} was written by {age} version of BleepStore "
+            f"(schema {version}; this one knows {SCHEMA_VERSION})"
+        )
+    return True
