@@ -42,8 +42,8 @@ its file and line, or the variable or option that gave it. Settings marked *not 
 what they choose is not in this version, and a start with them is refused.
 
 With the default key pair (`bleepstore` / `bleepstore-secret`) only loopback addresses and UNIX
-sockets can be listened on, unless `auth.allow_default_credentials` is set. A `systemd:` socket
-may be anything, so it counts as reachable from outside.
+sockets can be listened on, unless `auth.allow_default_credentials` is set. What a `systemd:`
+socket is bound to is looked at when it is taken over.
 
 Endpoint strings in `server.listen` are those of Twisted, for example:
 

@@ -78,9 +78,12 @@ def split_endpoint(description: str) -> tuple[str, list[str], dict[str, str]]:
 
 
 def endpoint_is_local(description: str) -> bool:
-    """Whether only this machine can reach an endpoint; of a systemd socket nobody knows."""
+    """Whether only this machine can reach an endpoint.
+
+    What a systemd socket is bound to shows when it is opened: the node looks then.
+    """
     kind, _, keywords = split_endpoint(description)
-    if kind == "unix":
+    if kind in ("unix", "systemd"):
         return True
     return kind in ("tcp", "tcp6", "ssl", "tls") and is_loopback(keywords.get("interface", ""))
 

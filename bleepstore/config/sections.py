@@ -66,7 +66,8 @@ class ServerConfig(Section, frozen=True, kw_only=True):
         int, Setting("Bytes of the largest object.", least=0, most=5 * 1024**4 * 10)
     ] = 5 * 1024**4
     max_connections: Annotated[
-        int, Setting("Connections at a time; more wait to be accepted.", least=1, most=1_000_000)
+        int,
+        Setting("Connections at a time; more are refused with SlowDown.", least=1, most=1_000_000),
     ] = 1000
     read_timeout: Annotated[
         float, Setting("Seconds to wait for the next bytes of a request.", least=0.001, most=86400)

@@ -60,7 +60,10 @@ def from_yaml(text: str, name: str) -> Given:
     import yaml  # takes 15 ms, which a start without a file need not pay
 
     problems: list[str] = []
-    loader = yaml.SafeLoader(text)
+    try:
+        loader = yaml.SafeLoader(text)
+    except yaml.YAMLError as error:
+        raise ConfigError([f"{name}: is not YAML: {' '.join(str(error).split())}"]) from None
 
     def given(node: yaml.Node, within: tuple[yaml.Node, ...]) -> Given:
         origin = f"{name}:{node.start_mark.line + 1}"
@@ -94,8 +97,6 @@ def from_yaml(text: str, name: str) -> Given:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
         raise ConfigError([f"{name}:{line}: is not YAML: {error.problem}"]) from None
-    except yaml.YAMLError as error:
-        raise ConfigError([f"{name}: is not YAML: {' '.join(str(error).split())}"]) from None
     finally:
         loader.dispose()
     tree = Given({}, f"{name}:1") if root is None else given(root, ())

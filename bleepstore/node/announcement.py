@@ -26,7 +26,7 @@ def warnings(config: Config) -> list[str]:
     found = []
     if not config.auth.enabled:
         found.append(
-            "Authentication is off (auth.enabled): whoever reaches this server owns everything in it."
+            "Authentication is off (auth.enabled): whoever reaches this server owns all it holds."
         )
     elif uses_default_credentials(config):
         found.append(

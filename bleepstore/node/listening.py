@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import (
     IAddress,
@@ -47,13 +47,12 @@ class AddressEndpoint:
 
     def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
         """See IStreamServerEndpoint."""
-        return maybeDeferred(
-            self._reactor.listenTCP,
-            self._port,
-            protocolFactory,
-            backlog=BACKLOG,
-            interface=self._host,
-        )
+        listen: Callable[..., IListeningPort] = self._reactor.listenTCP
+        try:
+            port = listen(self._port, protocolFactory, backlog=BACKLOG, interface=self._host)
+        except Exception as error:  # as IStreamServerEndpoint has it: in the Deferred
+            return fail(error)
+        return succeed(port)
 
 
 class Listener:
@@ -77,14 +76,15 @@ def listeners(server: ServerConfig, reactor: IReactorTCP) -> tuple[Listener, ...
     if not server.listen:
         host = server.host.strip("[]")
         shown = f"[{host}]" if ":" in host else host
-        endpoint = AddressEndpoint(reactor, host, server.port)
-        return (Listener(endpoint, "http", f"{shown}:{server.port}"),)
+        address = AddressEndpoint(reactor, host, server.port)
+        return (Listener(address, "http", f"{shown}:{server.port}"),)
     from twisted.internet.endpoints import serverFromString  # see AddressEndpoint
 
+    parse: Callable[..., IStreamServerEndpoint] = serverFromString
     made = []
     for description in server.listen:
         try:
-            endpoint = serverFromString(reactor, description)
+            endpoint = parse(reactor, description)
         except Exception as error:  # each kind of endpoint has errors of its own
             reason = _first_line(error)
             raise StartError(f"server.listen: {description}: {reason}") from error

@@ -195,4 +195,6 @@ def _explained(child: IService, error: Exception) -> StartError:
         return error
     if isinstance(error, CancelledError):
         return StartError("stopped while starting")
+    if not isinstance(error, Overdue | OSError | RuntimeError):
+        _log.failure("{name} cannot start", name=child.name)  # a defect: its trace is wanted
     return StartError(f"{child.name} cannot start: {str(error) or type(error).__name__}")
