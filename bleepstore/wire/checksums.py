@@ -1,13 +1,45 @@
-"""Content-MD5 and the additional checksums in headers and trailers."""
+"""Content-MD5 and the additional checksums in headers and trailers.
+
+Source: "Checking object integrity", S3 User Guide.
+"""
 
 from __future__ import annotations
 
+import binascii
+from base64 import b64encode
 from collections.abc import Mapping
 
 from msgspec import Struct
 
+from bleepstore.errors import (
+    InvalidArgument,
+    InvalidDigest,
+    InvalidRequest,
+    MalformedTrailerError,
+)
 from bleepstore.model.checksums import Checksum, ChecksumAlgorithm, ChecksumType
-from bleepstore.wire.headers import Header, Headers
+from bleepstore.wire.headers import Header, Headers, text_of, unsupported_header
+
+_BY_HEADER = {algorithm.header.encode(): algorithm for algorithm in ChecksumAlgorithm}
+_HEADER_OF = {algorithm: header for header, algorithm in _BY_HEADER.items()}
+_NEWER = frozenset(
+    b"x-amz-checksum-" + name for name in (b"md5", b"sha512", b"xxhash3", b"xxhash64", b"xxhash128")
+)
+_SDK_ALGORITHM = b"x-amz-sdk-checksum-algorithm"
+_TRAILER = b"x-amz-trailer"
+_TYPE = b"x-amz-checksum-type"
+_ALGORITHM = b"x-amz-checksum-algorithm"
+_CLAIMS = frozenset((*_BY_HEADER, *_NEWER, _SDK_ALGORITHM, _TRAILER))
+_ANY_CHECKSUM = frozenset((*_BY_HEADER, *_NEWER))
+
+_TYPES = {
+    ChecksumAlgorithm.CRC32: (ChecksumType.COMPOSITE, ChecksumType.FULL_OBJECT),
+    ChecksumAlgorithm.CRC32C: (ChecksumType.COMPOSITE, ChecksumType.FULL_OBJECT),
+    ChecksumAlgorithm.CRC64NVME: (ChecksumType.FULL_OBJECT,),
+    ChecksumAlgorithm.SHA1: (ChecksumType.COMPOSITE,),
+    ChecksumAlgorithm.SHA256: (ChecksumType.COMPOSITE,),
+}
+"""The types that a multipart upload may have, the default first."""
 
 
 class ClaimedChecksum(Struct, frozen=True):
@@ -33,7 +65,13 @@ def content_md5(headers: Headers) -> bytes | None:
 
     :raises InvalidDigest: not base64 of 16 bytes.
     """
-    ...
+    value = headers.get(b"content-md5")
+    if value is None:
+        return None
+    raw = _decoded(value)
+    if raw is None or len(raw) != 16:
+        raise InvalidDigest(**{"Content-MD5": text_of(value)})
+    return raw
 
 
 def claimed_checksum(headers: Headers) -> ClaimedChecksum | None:
@@ -41,8 +79,31 @@ def claimed_checksum(headers: Headers) -> ClaimedChecksum | None:
 
     :raises InvalidRequest: malformed value, several checksums, unknown algorithm, or
         x-amz-sdk-checksum-algorithm of another algorithm.
+    :raises NotImplemented: one of the algorithms that this server does not have.
     """
-    ...
+    if _CLAIMS.isdisjoint(headers):
+        return None
+    name = _one_checksum(headers)
+    trailer = headers.get(_TRAILER)
+    if name is not None:
+        if trailer is not None:
+            raise _several()
+        algorithm = _BY_HEADER[name]
+        claim = ClaimedChecksum(algorithm, _checked_value(algorithm, headers[name]))
+    elif trailer is not None:
+        announced = _BY_HEADER.get(trailer.lower())
+        if announced is None:
+            raise InvalidRequest("The value specified in the x-amz-trailer header is not supported")
+        claim = ClaimedChecksum(announced)
+    else:
+        raise InvalidRequest(
+            "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or "
+            "x-amz-trailer headers were found."
+        )
+    sdk = headers.get(_SDK_ALGORITHM)
+    if sdk is not None and text_of(sdk).upper() != claim.algorithm.value:
+        raise InvalidRequest("Value for x-amz-sdk-checksum-algorithm header is invalid.")
+    return claim
 
 
 def trailer_value(claim: ClaimedChecksum, trailers: Mapping[str, str]) -> str:
@@ -51,7 +112,10 @@ def trailer_value(claim: ClaimedChecksum, trailers: Mapping[str, str]) -> str:
     :raises MalformedTrailerError: it did not come.
     :raises InvalidRequest: it is malformed.
     """
-    ...
+    value = trailers.get(claim.algorithm.header)
+    if value is None:
+        raise MalformedTrailerError
+    return _checked_value(claim.algorithm, value.encode())
 
 
 def upload_checksum(headers: Headers) -> tuple[ChecksumAlgorithm | None, ChecksumType | None]:
@@ -60,7 +124,23 @@ def upload_checksum(headers: Headers) -> tuple[ChecksumAlgorithm | None, Checksu
 
     :raises InvalidRequest: unknown, or a type that the algorithm does not have.
     """
-    ...
+    algorithm = copy_algorithm(headers)
+    kind = _checksum_type(headers)
+    if algorithm is None:
+        if kind is not None:
+            raise InvalidRequest(
+                "The x-amz-checksum-type header can only be used with the "
+                "x-amz-checksum-algorithm header."
+            )
+        return None, None
+    if kind is None:
+        return algorithm, _TYPES[algorithm][0]
+    if kind not in _TYPES[algorithm]:
+        raise InvalidRequest(
+            f"The {kind.value} checksum type cannot be used with the "
+            f"{algorithm.value.lower()} checksum algorithm."
+        )
+    return algorithm, kind
 
 
 def copy_algorithm(headers: Headers) -> ChecksumAlgorithm | None:
@@ -68,15 +148,44 @@ def copy_algorithm(headers: Headers) -> ChecksumAlgorithm | None:
 
     :raises InvalidRequest: unknown.
     """
-    ...
+    value = headers.get(_ALGORITHM)
+    if value is None:
+        return None
+    try:
+        return ChecksumAlgorithm(text_of(value).upper())
+    except ValueError:
+        names = ", ".join(algorithm.value for algorithm in ChecksumAlgorithm)
+        raise InvalidRequest(
+            "Checksum algorithm provided is unsupported. Please try again with any of the valid "
+            f"types: [{names}]"
+        ) from None
 
 
 def expected_whole(headers: Headers) -> ExpectedWhole:
     """Checksum, x-amz-checksum-type and x-amz-mp-object-size of CompleteMultipartUpload.
 
-    :raises InvalidRequest:
+    A composite value may carry its ``-N``.
+
+    :raises InvalidRequest: malformed, several, or a type that the algorithm does not have.
+    :raises NotImplemented: one of the algorithms that this server does not have.
     """
-    ...
+    kind = _checksum_type(headers)
+    checksum = None
+    name = _one_checksum(headers)
+    if name is not None:
+        algorithm = _BY_HEADER[name]
+        value, dash, count = headers[name].partition(b"-")
+        if dash and not (count.isdigit() and len(count) <= 5):
+            raise _invalid_value(algorithm)
+        text = _checked_value(algorithm, value) + (dash + count).decode()
+        implied = ChecksumType.COMPOSITE if dash else kind or _TYPES[algorithm][-1]
+        if implied not in _TYPES[algorithm] or (kind is not None and kind is not implied):
+            raise _invalid_value(algorithm)
+        checksum = Checksum(algorithm, text, implied)
+    size = headers.get(b"x-amz-mp-object-size")
+    if size is not None and not (size.isdigit() and len(size) <= 19):
+        raise InvalidRequest("Value for x-amz-mp-object-size header is invalid.")
+    return ExpectedWhole(checksum, kind, None if size is None else int(size))
 
 
 def wants_checksum(headers: Headers) -> bool:
@@ -84,9 +193,70 @@ def wants_checksum(headers: Headers) -> bool:
 
     :raises InvalidArgument: another value than ENABLED.
     """
-    ...
+    value = headers.get(b"x-amz-checksum-mode")
+    if value is None:
+        return False
+    if value.upper() != b"ENABLED":
+        raise InvalidArgument(
+            "Value for x-amz-checksum-mode header is invalid.",
+            ArgumentName="x-amz-checksum-mode",
+            ArgumentValue=text_of(value),
+        )
+    return True
 
 
 def checksum_headers(checksum: Checksum, with_type: bool = True) -> list[Header]:
     """The response headers of a checksum; parts have no x-amz-checksum-type."""
-    ...
+    headers = [(_HEADER_OF[checksum.algorithm], checksum.value.encode())]
+    if with_type:
+        headers.append((_TYPE, checksum.type.value.encode()))
+    return headers
+
+
+def _decoded(value: bytes) -> bytes | None:
+    """Canonical base64, decoded; None if it is anything else."""
+    try:
+        raw = binascii.a2b_base64(value, strict_mode=True)
+    except binascii.Error:
+        return None
+    return raw if b64encode(raw) == value else None
+
+
+def _checked_value(algorithm: ChecksumAlgorithm, value: bytes) -> str:
+    raw = _decoded(value)
+    if raw is None or len(raw) != algorithm.size:
+        raise _invalid_value(algorithm)
+    return value.decode()
+
+
+def _invalid_value(algorithm: ChecksumAlgorithm) -> InvalidRequest:
+    return InvalidRequest(f"Value for {algorithm.header} header is invalid.")
+
+
+def _several() -> InvalidRequest:
+    return InvalidRequest(
+        "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."
+    )
+
+
+def _one_checksum(headers: Headers) -> bytes | None:
+    """The name of the one x-amz-checksum-ALGORITHM header; None if there is none."""
+    found = [name for name in headers if name in _ANY_CHECKSUM]
+    if not found:
+        return None
+    if len(found) > 1:
+        raise _several()
+    name = found[0]
+    if name in _NEWER:
+        raise unsupported_header(name.decode())
+    return name
+
+
+def _checksum_type(headers: Headers) -> ChecksumType | None:
+    value = headers.get(_TYPE)
+    if value is None:
+        return None
+    try:
+        return ChecksumType(text_of(value).upper())
+    except ValueError:
+        raise InvalidRequest("Value for x-amz-checksum-type header is invalid.") from None

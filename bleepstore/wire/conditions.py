@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import re
 
-from bleepstore.errors import NotImplemented
 from bleepstore.model.conditions import ReadConditions, WriteConditions
 from bleepstore.wire.dates import parse_http_date
-from bleepstore.wire.headers import Headers, text_of
+from bleepstore.wire.headers import Headers, text_of, unsupported_header
 
-_ETAG = re.compile(r'[ \t,]*(?:(?:W/)?"([^"]*)"|([^\s,"]+))')
+_ETAG = re.compile(r'(?:W/)?"([^"]*)"|([^\s,"]+)')
 
 _READ = (b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since")
 _COPY = tuple(b"x-amz-copy-source-" + name for name in _READ)
@@ -39,7 +38,10 @@ def _conditions(headers: Headers, names: tuple[bytes, ...]) -> ReadConditions:
 
 
 def read_conditions(headers: Headers) -> ReadConditions | None:
-    """The conditions of a read; None if there are none.  Invalid dates are ignored (RFC 9110, 13.1.3)."""
+    """The conditions of a read; None if there are none.
+
+    Invalid dates are ignored (RFC 9110, 13.1.3).
+    """
     return None if _READ_NAMES.isdisjoint(headers) else _conditions(headers, _READ)
 
 
@@ -49,7 +51,9 @@ def copy_source_conditions(headers: Headers) -> ReadConditions | None:
 
 
 def write_conditions(headers: Headers) -> WriteConditions | None:
-    """If-Match and If-None-Match of PutObject, CopyObject and CompleteMultipartUpload; None if neither.
+    """If-Match and If-None-Match of PutObject, CopyObject and CompleteMultipartUpload.
+
+    None if neither was sent.
 
     :raises NotImplemented: If-None-Match with anything but ``*``, If-Match with several ETags,
         or both conditions ("Conditional writes", S3 User Guide).
@@ -59,7 +63,7 @@ def write_conditions(headers: Headers) -> WriteConditions | None:
     if none_match is None:
         return None if match is None else WriteConditions(if_match=match)
     if none_match != b"*" or match is not None:
-        raise _not_implemented("If-None-Match")
+        raise unsupported_header("If-None-Match")
     return WriteConditions(if_none_match=True)
 
 
@@ -73,11 +77,5 @@ def delete_condition(headers: Headers) -> str | None:
         return None
     etags = etag_list(value)
     if len(etags) != 1:
-        raise _not_implemented("If-Match")
+        raise unsupported_header("If-Match")
     return etags[0]
-
-
-def _not_implemented(header: str) -> NotImplemented:
-    return NotImplemented(
-        "A header you provided implies functionality that is not implemented", Header=header
-    )

@@ -6,7 +6,13 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from bleepstore.wire.headers import Headers
+from bleepstore.errors import InvalidArgument, InvalidURI
+from bleepstore.model.names import require_key
+from bleepstore.wire.headers import Headers, invalid_header, text_of
+from bleepstore.wire.parameters import checked_version_id
+from bleepstore.wire.urls import decode_bytes, decode_text
+
+_COPY_SOURCE = b"x-amz-copy-source"
 
 
 class CopySource(Struct, frozen=True):
@@ -27,17 +33,52 @@ class Directive(StrEnum):
 def parse_copy_source(value: bytes) -> CopySource:
     """``[/]bucket/key[?versionId=id]``, percent-encoded.
 
+    A ``?`` that begins no ``versionId`` is part of the key: clients that do not encode send it so.
+
     :raises InvalidArgument: it has no bucket or key, is not UTF-8, or a malformed version id.
     :raises NoSuchVersion: a version id other than ``null``.
+    :raises KeyTooLongError: the key is over 1,024 bytes.
     """
-    ...
+    path, query, raw_version = value.rpartition(b"?versionId=")
+    if not query:
+        path = value
+    raw_bucket, _, raw_key = path.removeprefix(b"/").partition(b"/")
+    try:
+        if not raw_key and b"%2f" in raw_bucket.lower():  # the whole was encoded, slashes too
+            decoded = decode_bytes(raw_bucket).removeprefix(b"/")
+            bucket_part, _, key_part = decoded.partition(b"/")
+            bucket, key = decode_text(bucket_part.replace(b"%", b"%25")), require_key(key_part)
+        else:
+            bucket, key = decode_text(raw_bucket), require_key(decode_bytes(raw_key))
+        version = decode_text(raw_version)
+    except InvalidURI:
+        raise invalid_header(_COPY_SOURCE, value, "Copy Source must be URL-encoded UTF-8") from None
+    if not bucket or not key:
+        raise invalid_header(
+            _COPY_SOURCE,
+            value,
+            "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
+        )
+    return CopySource(bucket, key, checked_version_id(version) if query else "")
 
 
 def metadata_directive(headers: Headers) -> Directive:
     """:raises InvalidArgument: neither COPY nor REPLACE.  COPY when not sent."""
-    ...
+    return _directive(headers, b"x-amz-metadata-directive", "metadata")
 
 
 def tagging_directive(headers: Headers) -> Directive:
     """:raises InvalidArgument: neither COPY nor REPLACE.  COPY when not sent."""
-    ...
+    return _directive(headers, b"x-amz-tagging-directive", "tagging")
+
+
+def _directive(headers: Headers, name: bytes, noun: str) -> Directive:
+    value = headers.get(name)
+    if value is None:
+        return Directive.COPY
+    try:
+        return Directive(text_of(value))
+    except ValueError:
+        raise InvalidArgument(
+            f"Unknown {noun} directive.", ArgumentName=name.decode(), ArgumentValue=text_of(value)
+        ) from None

@@ -2,24 +2,96 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
 
+from bleepstore.errors import InvalidArgument, InvalidStorageClass, MetadataTooLarge
+from bleepstore.model.names import MAX_METADATA_BYTES, STORAGE_CLASSES
 from bleepstore.model.objects import Description
-from bleepstore.wire.headers import Header, Headers
+from bleepstore.wire.headers import Header, Headers, text_of
+
+DEFAULT_CONTENT_TYPE = "binary/octet-stream"
+"""What S3 answers for an object that was stored without a Content-Type."""
+
+_META = b"x-amz-meta-"
+_KEPT = {
+    b"content-type": "content-type",
+    b"content-encoding": "content-encoding",
+    b"content-disposition": "content-disposition",
+    b"content-language": "content-language",
+    b"cache-control": "cache-control",
+    b"expires": "expires",
+}
+_SENT = {
+    "content-type": b"Content-Type",
+    "content-encoding": b"Content-Encoding",
+    "content-disposition": b"Content-Disposition",
+    "content-language": b"Content-Language",
+    "cache-control": b"Cache-Control",
+    "expires": b"Expires",
+}
+_OVERRIDES = {"response-" + name: name for name in _SENT}
+_OVERRIDE_NAMES = frozenset(_OVERRIDES)
 
 
 def read_description(headers: Headers) -> Description:
     """The content headers, user metadata and storage class of a write.
 
-    :raises MetadataTooLarge: over 2 KiB of names and values, with ``Size`` and ``MaxSizeAllowed``.
+    ``aws-chunked`` is a coding of the transfer, not of the object, and is not kept.
+
+    :raises MetadataTooLarge: over 2 KiB of names and values, with ``Size`` and ``MaxSizeAllowed``
+        ("Working with object metadata", S3 User Guide).
     :raises InvalidStorageClass:
     """
-    ...
+    kept: dict[str, str] = {}
+    metadata: dict[str, str] = {}
+    size = 0
+    for name, value in headers.items():
+        if name in _KEPT:
+            if name == b"content-encoding":
+                value = _without_aws_chunked(value)
+            if value:
+                kept[_KEPT[name]] = text_of(value)
+        elif name[:11] == _META:
+            size += len(name) - 11 + len(value)
+            metadata[text_of(name[11:])] = text_of(value)
+    if size > MAX_METADATA_BYTES:
+        raise MetadataTooLarge(Size=str(size), MaxSizeAllowed=str(MAX_METADATA_BYTES))
+    storage_class = headers.get(b"x-amz-storage-class")
+    if storage_class is None:
+        return Description(kept, metadata)
+    name_of_class = text_of(storage_class)
+    if name_of_class not in STORAGE_CLASSES:
+        raise InvalidStorageClass(StorageClassRequested=name_of_class)
+    return Description(kept, metadata, name_of_class)
+
+
+def _without_aws_chunked(value: bytes) -> bytes:
+    if b"aws-chunked" not in value.lower():
+        return value
+    codings = (coding.strip() for coding in value.split(b","))
+    return b", ".join(c for c in codings if c and c.lower() != b"aws-chunked")
 
 
 def response_overrides(query: Mapping[str, str]) -> dict[str, str]:
-    """The ``response-*`` parameters of a read: lower-case header name → value; empty if none."""
-    ...
+    """The ``response-*`` parameters of a read: lower-case header name → value; empty if none.
+
+    :raises InvalidArgument: a control character, which could end the header and begin another.
+    """
+    if not query or _OVERRIDE_NAMES.isdisjoint(query):
+        return {}
+    overrides = {}
+    for parameter, name in _OVERRIDES.items():
+        value = query.get(parameter)
+        if value:
+            if any(character < " " or character == "\x7f" for character in value):
+                raise InvalidArgument(
+                    "Header value cannot be represented.",
+                    ArgumentName=parameter,
+                    ArgumentValue=value,
+                )
+            overrides[name] = value
+    return overrides
 
 
 def description_headers(
@@ -27,4 +99,21 @@ def description_headers(
 ) -> list[Header]:
     """The headers of GetObject and HeadObject that come from the description: content headers
     (Content-Type always), ``x-amz-meta-*``, and ``x-amz-storage-class`` unless STANDARD."""
-    ...
+    kept: Mapping[str, str] = description.headers
+    if overrides:
+        kept = {**kept, **overrides}
+    headers = [(_SENT[name], value.encode()) for name, value in kept.items()]
+    if "content-type" not in kept:
+        headers.append((b"Content-Type", DEFAULT_CONTENT_TYPE.encode()))
+    for name, value in description.metadata.items():
+        headers.append((_META + name.encode(), _mail_safe(value)))
+    if description.storage_class != "STANDARD":
+        headers.append((b"x-amz-storage-class", description.storage_class.encode()))
+    return headers
+
+
+def _mail_safe(value: str) -> bytes:
+    """User metadata beyond ASCII is sent as an encoded word of RFC 2047, as S3 does
+    ("Working with object metadata": "encoded as per RFC 2047 to make them mail-safe")."""
+    raw = value.encode()
+    return raw if value.isascii() else b"=?UTF-8?B?" + b64encode(raw) + b"?="

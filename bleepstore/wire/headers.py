@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bleepstore.errors import InvalidArgument, NotImplemented
+from bleepstore import errors
 
 Headers = Mapping[bytes, bytes]
 Header = tuple[bytes, bytes]
@@ -58,12 +58,12 @@ _HARMLESS = {
 
 
 def header_map(pairs: Sequence[Header]) -> dict[bytes, bytes]:
-    """The headers of a request by name; repeated ones are joined with ``, `` (RFC 9110, 5.3)."""
+    """The headers of a request by name; repeated ones are joined with a comma (RFC 9110, 5.3)."""
     headers = dict(pairs)
     if len(headers) != len(pairs):
         headers = {}
         for name, value in pairs:
-            headers[name] = headers[name] + b", " + value if name in headers else value
+            headers[name] = headers[name] + b"," + value if name in headers else value
     return headers
 
 
@@ -92,12 +92,16 @@ def refuse_unsupported(headers: Headers) -> None:
         return
     for name in sorted(_UNSUPPORTED & headers.keys()):
         if (name, headers[name].lower()) not in _HARMLESS:
-            raise NotImplemented(
-                "A header you provided implies functionality that is not implemented",
-                Header=name.decode(),
-            )
+            raise unsupported_header(name.decode())
 
 
-def invalid_header(name: bytes, value: bytes, message: str) -> InvalidArgument:
+def unsupported_header(name: str) -> errors.NotImplemented:
+    """NotImplemented that names a header."""
+    return errors.NotImplemented(
+        "A header you provided implies functionality that is not implemented", Header=name
+    )
+
+
+def invalid_header(name: bytes, value: bytes, message: str) -> errors.InvalidArgument:
     """InvalidArgument that names a header and what it said."""
-    return InvalidArgument(message, ArgumentName=name.decode(), ArgumentValue=text_of(value))
+    return errors.InvalidArgument(message, ArgumentName=name.decode(), ArgumentValue=text_of(value))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from msgspec import Struct
 
-Query = Mapping[str, str]
+from bleepstore.wire.parameters import Query, integer, invalid_parameter, page_size, upload_id
+from bleepstore.wire.tokens import decode_token
+
+MAX_BUCKETS = 10_000
 
 
 class BucketsQuery(Struct, frozen=True):
@@ -72,8 +73,14 @@ class PartsQuery(Struct, frozen=True):
 
 
 def buckets_query(query: Query) -> BucketsQuery:
-    """:raises InvalidArgument:"""
-    ...
+    """:raises InvalidArgument: max-buckets or continuation-token."""
+    token = query.get("continuation-token")
+    return BucketsQuery(
+        prefix=query.get("prefix", ""),
+        after="" if token is None else decode_token(token),
+        limit=integer(query, "max-buckets", MAX_BUCKETS, 1, MAX_BUCKETS),
+        region=query.get("bucket-region", ""),
+    )
 
 
 def objects_query(query: Query) -> ObjectsQuery:
@@ -81,22 +88,67 @@ def objects_query(query: Query) -> ObjectsQuery:
 
     :raises InvalidArgument: max-keys or encoding-type.
     """
-    ...
+    marker = query.get("marker", "")
+    return ObjectsQuery(
+        prefix=query.get("prefix", ""),
+        delimiter=query.get("delimiter", ""),
+        after=marker,
+        limit=page_size(query, "max-keys"),
+        url_encoded=_url_encoded(query),
+        marker=marker,
+        fetch_owner=True,
+    )
 
 
 def objects_v2_query(query: Query) -> ObjectsQuery:
-    """ListObjectsV2.
+    """ListObjectsV2.  A token, which came from a page after start-after, overrides it.
 
     :raises InvalidArgument: max-keys, encoding-type, fetch-owner or continuation-token.
     """
-    ...
+    start_after = query.get("start-after", "")
+    token = query.get("continuation-token")
+    fetch_owner = query.get("fetch-owner", "").lower()
+    if fetch_owner not in ("", "true", "false"):
+        raise invalid_parameter("fetch-owner", fetch_owner, "Invalid fetch-owner value")
+    return ObjectsQuery(
+        prefix=query.get("prefix", ""),
+        delimiter=query.get("delimiter", ""),
+        after=start_after if token is None else decode_token(token),
+        limit=page_size(query, "max-keys"),
+        url_encoded=_url_encoded(query),
+        start_after=start_after,
+        token=token or "",
+        fetch_owner=fetch_owner == "true",
+    )
 
 
 def uploads_query(query: Query) -> UploadsQuery:
     """:raises InvalidArgument: max-uploads or encoding-type."""
-    ...
+    key_marker = query.get("key-marker", "")
+    return UploadsQuery(
+        prefix=query.get("prefix", ""),
+        delimiter=query.get("delimiter", ""),
+        key_marker=key_marker,
+        upload_id_marker=query.get("upload-id-marker", "") if key_marker else "",
+        limit=page_size(query, "max-uploads"),
+        url_encoded=_url_encoded(query),
+    )
 
 
 def parts_query(query: Query) -> PartsQuery:
     """:raises InvalidArgument: max-parts, part-number-marker or encoding-type."""
-    ...
+    return PartsQuery(
+        upload_id=upload_id(query),
+        after=integer(query, "part-number-marker", 0),
+        limit=page_size(query, "max-parts"),
+        url_encoded=_url_encoded(query),
+    )
+
+
+def _url_encoded(query: Query) -> bool:
+    value = query.get("encoding-type", "")
+    if value.lower() not in ("", "url"):
+        raise invalid_parameter(
+            "encoding-type", value, "Invalid Encoding Method specified in Request"
+        )
+    return bool(value)

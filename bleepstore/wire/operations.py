@@ -41,7 +41,8 @@ class Operation(Struct, frozen=True):
     :ivar subresource: the query name that selects it; empty for a plain target.
     :ivar action: its IAM action, ``s3:GetObject``.
     :ivar parameter: another query name that must be there too, to tell it from its siblings.
-    :ivar copies: selected by x-amz-copy-source; then GetObject's READ on the source is needed as well.
+    :ivar copies: selected by x-amz-copy-source; then GetObject's READ on the source is
+        needed as well.
     :ivar permission: what an ACL must grant; None: no ACL can, only the owner may
         (on SERVICE: every account may, anonymous callers may not).
     :ivar permission_on: whose ACL decides.
@@ -78,7 +79,8 @@ _SERVED = (
         note="prefix, max-buckets, bucket-region, continuation tokens",
     ),
     Operation(
-        "CreateBucket", "PUT", _BUCKET, "", "s3:CreateBucket", permission_on=_SERVICE, body=Body.XML,
+        "CreateBucket", "PUT", _BUCKET, "", "s3:CreateBucket", permission_on=_SERVICE,
+        body=Body.XML,
         note="location constraint, canned ACL or grants; object ownership is ObjectWriter",
     ),
     Operation(
@@ -122,7 +124,8 @@ _SERVED = (
     ),
     Operation(
         "GetObject", "GET", _OBJECT, "", "s3:GetObject", permission=_READ, permission_on=_OBJECT,
-        versioned=True, note="Range, If-Range, partNumber, the four conditions, response-* overrides",
+        versioned=True,
+        note="Range, If-Range, partNumber, the four conditions, response-* overrides",
     ),
     Operation(
         "HeadObject", "HEAD", _OBJECT, "", "s3:GetObject", permission=_READ, permission_on=_OBJECT,
@@ -346,8 +349,8 @@ _UNSERVED = (
     _later("SelectObjectContent", "POST", _OBJECT, "select", "s3:GetObject"),
     _later("RenameObject", "PUT", _OBJECT, "renameObject", "s3express:CreateSession",
            note=_DIRECTORY),
-    _later("WriteGetObjectResponse", "POST", _SERVICE, "", "s3-object-lambda:WriteGetObjectResponse",
-           note=_LAMBDA, routable=False),
+    _later("WriteGetObjectResponse", "POST", _SERVICE, "",
+           "s3-object-lambda:WriteGetObjectResponse", note=_LAMBDA, routable=False),
 )  # fmt: skip
 
 OPERATIONS: tuple[Operation, ...] = tuple(
@@ -374,4 +377,4 @@ def _methods() -> dict[str, str]:
 
 
 ALLOWED_METHODS = _methods()
-""":func:`resource_type` → the methods that have an operation there, as an Allow header lists them."""
+""":func:`resource_type` → the methods that have an operation there, as Allow lists them."""

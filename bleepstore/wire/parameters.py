@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
-from bleepstore.wire.headers import Headers
-from bleepstore.wire.operations import Operation
+from bleepstore.errors import InvalidArgument, NoSuchVersion
+from bleepstore.model.names import MAX_PARTS
+from bleepstore.model.objects import NULL_VERSION
+from bleepstore.wire.headers import Headers, text_of
+from bleepstore.wire.operations import Level, Operation
 
 Query = Mapping[str, str]
+
+MAX_INTEGER = 2**31 - 1
+PAGE = 1000
+"""Entries a page of objects, uploads or parts holds at most; asking for more gives this."""
+
+OBJECT_ATTRIBUTES = frozenset({"ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"})
+
+_VERSION_ID = re.compile(r"[A-Za-z0-9._-]{32}")
+_INTEGER = re.compile(r"-?[0-9]{1,20}")
+
+
+def invalid_parameter(name: str, value: str, message: str) -> InvalidArgument:
+    """InvalidArgument that names a parameter and what it said."""
+    return InvalidArgument(message, ArgumentName=name, ArgumentValue=value)
 
 
 def version_id(operation: Operation, query: Query) -> str:
@@ -16,12 +34,32 @@ def version_id(operation: Operation, query: Query) -> str:
     :raises InvalidArgument: the operation takes none, it is empty, or no version id at all.
     :raises NoSuchVersion: a well-formed id; no bucket here has other versions than ``null``.
     """
-    ...
+    value = query.get("versionId")
+    if value is None or operation.level is not Level.OBJECT:
+        return ""
+    if not operation.versioned:
+        raise invalid_parameter("versionId", value, "This operation does not accept a version-id.")
+    return checked_version_id(value)
+
+
+def checked_version_id(value: str) -> str:
+    """``null``, as the null version's id is.
+
+    :raises InvalidArgument: it is empty, or no version id at all.
+    :raises NoSuchVersion: a well-formed id.
+    """
+    if value == NULL_VERSION:
+        return value
+    if not value:
+        raise invalid_parameter("versionId", value, "Version id cannot be the empty string")
+    if _VERSION_ID.fullmatch(value):
+        raise NoSuchVersion(VersionId=value)
+    raise invalid_parameter("versionId", value, "Invalid version id specified")
 
 
 def upload_id(query: Query) -> str:
     """The ``uploadId``, as sent; an empty one names no upload."""
-    ...
+    return query.get("uploadId", "")
 
 
 def part_number(query: Query) -> int | None:
@@ -29,7 +67,49 @@ def part_number(query: Query) -> int | None:
 
     :raises InvalidArgument:
     """
-    ...
+    value = query.get("partNumber")
+    return None if value is None else checked_part_number(value)
+
+
+def checked_part_number(value: str) -> int:
+    """A part number, 1 to 10,000.
+
+    :raises InvalidArgument: anything else.
+    """
+    if value.isascii() and value.isdigit() and len(value) <= 20:
+        number = int(value)
+        if 1 <= number <= MAX_PARTS:
+            return number
+    raise invalid_parameter(
+        "partNumber", value, f"Part number must be an integer between 1 and {MAX_PARTS}, inclusive"
+    )
+
+
+def integer(query: Query, name: str, default: int, low: int = 0, high: int = MAX_INTEGER) -> int:
+    """An integer parameter within a range; the default when it is not sent, or empty.
+
+    :raises InvalidArgument: it is none, or outside the range.
+    """
+    value = query.get(name)
+    if not value:
+        return default
+    if _INTEGER.fullmatch(value) is None or abs(number := int(value)) > MAX_INTEGER:
+        raise invalid_parameter(
+            name, value, f"Provided {name} not an integer or within integer range"
+        )
+    if not low <= number <= high:
+        raise invalid_parameter(
+            name, value, f"Argument {name} must be an integer between {low} and {high}"
+        )
+    return number
+
+
+def page_size(query: Query, name: str) -> int:
+    """A page's limit, 0 to 1,000: more is cut to 1,000, as S3 does.
+
+    :raises InvalidArgument: no integer, or negative.
+    """
+    return min(integer(query, name, PAGE), PAGE)
 
 
 def object_attributes(headers: Headers) -> frozenset[str]:
@@ -37,7 +117,13 @@ def object_attributes(headers: Headers) -> frozenset[str]:
 
     :raises InvalidArgument: none, or an unknown one.
     """
-    ...
+    value = text_of(headers.get(b"x-amz-object-attributes", b""))
+    names = frozenset(name for part in value.split(",") if (name := part.strip()))
+    if not names or not names <= OBJECT_ATTRIBUTES:
+        raise invalid_parameter(
+            "x-amz-object-attributes", value, "Invalid attribute name specified."
+        )
+    return names
 
 
 def attributes_page(headers: Headers) -> tuple[int, int]:
@@ -45,4 +131,6 @@ def attributes_page(headers: Headers) -> tuple[int, int]:
 
     :raises InvalidArgument:
     """
-    ...
+    names = ("x-amz-part-number-marker", "x-amz-max-parts")
+    sent = {name: text_of(headers.get(name.encode(), b"")) for name in names}
+    return integer(sent, names[0], 0), page_size(sent, names[1])

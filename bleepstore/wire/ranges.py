@@ -16,7 +16,8 @@ _COPY_RANGE_NAME = b"x-amz-copy-source-range"
 def select_range(value: bytes, size: int) -> tuple[int, int] | None:
     """Decide a Range header against a size: (offset, length), or None for the whole object.
 
-    One range of bytes only: several ranges, other units and malformed values are ignored, as S3 does.
+    One range of bytes only: several ranges, other units and malformed values are ignored, as
+    S3 does.
 
     :raises InvalidRange: unsatisfiable, with ``ActualObjectSize`` and ``RangeRequested``.
     """

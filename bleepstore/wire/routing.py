@@ -89,7 +89,11 @@ class Router:
 
     def __init__(self, domains: Iterable[str] = ()) -> None:
         self._suffixes = tuple(
-            sorted(("." + domain.lower().strip(".") for domain in domains if domain), key=len, reverse=True)
+            sorted(
+                ("." + domain.lower().strip(".") for domain in domains if domain),
+                key=len,
+                reverse=True,
+            )
         )
         self._hosts: dict[bytes, str] = {}
 
@@ -153,7 +157,7 @@ class Router:
 
 
 def _absolute_form(target: bytes) -> tuple[bytes, bytes]:
-    """The authority, which overrides Host, and the rest of an absolute-form target (RFC 9112, 3.2.2).
+    """Authority and the rest of an absolute-form target; it overrides Host (RFC 9112, 3.2.2).
 
     :raises InvalidURI: authority form, asterisk form, or no target at all.
     """
@@ -170,7 +174,7 @@ def _subresource(query: dict[str, str]) -> str:
 
     :raises InvalidArgument: more than one; S3 does not guess either.
     """
-    found = _SUBRESOURCES & query.keys()
+    found = [name for name in query if name in _SUBRESOURCES]
     if len(found) > 1:
         names = sorted(found)
         raise InvalidArgument(
@@ -178,7 +182,7 @@ def _subresource(query: dict[str, str]) -> str:
             ArgumentName="ResourceType",
             ArgumentValue=names[0],
         )
-    return found.pop() if found else ""
+    return found[0] if found else ""
 
 
 def _select(level: Level, method: bytes, query: dict[str, str]) -> Operation | None:

@@ -1,11 +1,44 @@
-"""XML bodies of requests → values.  The caller bounds their size (1 MiB)."""
+"""XML bodies of requests → values.  The caller bounds their size (``xml_reader.MAX_BODY``)."""
 
 from __future__ import annotations
 
 from msgspec import Struct
 
+from bleepstore import errors
+from bleepstore.errors import (
+    InvalidRequest,
+    MalformedACLError,
+    MalformedXML,
+    MissingRequestBodyError,
+)
+from bleepstore.model.acl import Permission
+from bleepstore.model.checksums import ChecksumAlgorithm
 from bleepstore.model.commands import CompletedPart, DeleteTarget
-from bleepstore.wire.grants import RequestedAcl
+from bleepstore.model.names import MAX_PARTS
+from bleepstore.wire.dates import parse_http_date, parse_iso_date
+from bleepstore.wire.grants import (
+    MAX_GRANTS,
+    RequestedAcl,
+    RequestedGrant,
+    require_account_id,
+    require_email,
+    require_group,
+)
+from bleepstore.wire.parameters import checked_part_number
+from bleepstore.wire.xml_reader import Element, members, parse_xml, text_content
+
+MAX_DELETES = 1000
+
+_CHECKSUMS = {"Checksum" + algorithm.value: algorithm for algorithm in ChecksumAlgorithm}
+_PERMISSIONS = {permission.value: permission for permission in Permission}
+
+_BUCKET = frozenset({"LocationConstraint", "Location", "Bucket", "Tags"})
+_DELETED = frozenset({"Key", "VersionId", "ETag", "LastModifiedTime", "Size"})
+_PART = frozenset({"PartNumber", "ETag", *_CHECKSUMS})
+_POLICY = frozenset({"Owner", "AccessControlList"})
+_OWNER = frozenset({"ID", "DisplayName"})
+_GRANT = frozenset({"Grantee", "Permission"})
+_GRANTEE = frozenset({"ID", "DisplayName", "EmailAddress", "URI"})
 
 
 class DeleteRequest(Struct, frozen=True):
@@ -24,7 +57,17 @@ def parse_create_bucket(body: bytes) -> str:
     :raises MalformedXML:
     :raises NotImplemented: directory buckets or tags.
     """
-    ...
+    if not body:
+        return ""
+    found = members(parse_xml(body, "CreateBucketConfiguration"), _BUCKET)
+    for name in ("Location", "Bucket", "Tags"):
+        if name in found:
+            raise errors.NotImplemented(
+                "The bucket configuration you provided implies functionality that is not "
+                f"implemented: {name}"
+            )
+    location = found.get("LocationConstraint")
+    return "" if location is None else text_content(location).strip()
 
 
 def parse_delete(body: bytes) -> DeleteRequest:
@@ -33,7 +76,38 @@ def parse_delete(body: bytes) -> DeleteRequest:
     :raises MalformedXML: also for none or more than 1,000.
     :raises MissingRequestBodyError: an empty body.
     """
-    ...
+    if not body:
+        raise MissingRequestBodyError
+    root = parse_xml(body, "Delete")
+    targets = []
+    quiet: bool | None = None
+    for child in root.children:
+        if child.name == "Object":
+            targets.append(_delete_target(child))
+        elif child.name == "Quiet" and quiet is None:
+            quiet = _boolean(child)
+        else:
+            raise MalformedXML
+    if not 1 <= len(targets) <= MAX_DELETES:
+        raise MalformedXML
+    return DeleteRequest(tuple(targets), bool(quiet))
+
+
+def _delete_target(element: Element) -> DeleteTarget:
+    texts = {name: text_content(child) for name, child in members(element, _DELETED).items()}
+    key = texts.get("Key", "")
+    if not key:
+        raise MalformedXML
+    etag = texts.get("ETag")
+    modified = texts.get("LastModifiedTime")
+    size = texts.get("Size")
+    return DeleteTarget(
+        key=key,
+        version_id=texts.get("VersionId", "").strip(),
+        if_match=None if etag is None else _unquoted(etag),
+        if_last_modified=None if modified is None else _time(modified.strip()),
+        if_size=None if size is None else _integer(size),
+    )
 
 
 def parse_complete_upload(body: bytes) -> tuple[CompletedPart, ...]:
@@ -43,7 +117,30 @@ def parse_complete_upload(body: bytes) -> tuple[CompletedPart, ...]:
     :raises InvalidRequest: an empty body ("You must specify at least one part").
     :raises InvalidArgument: a part number outside 1 to 10,000.
     """
-    ...
+    if not body:
+        raise InvalidRequest("You must specify at least one part")
+    root = parse_xml(body, "CompleteMultipartUpload")
+    if not 1 <= len(root.children) <= MAX_PARTS:
+        raise MalformedXML
+    return tuple(_completed_part(child) for child in root.children)
+
+
+def _completed_part(element: Element) -> CompletedPart:
+    if element.name != "Part":
+        raise MalformedXML
+    number = etag = None
+    checksums: dict[ChecksumAlgorithm, str] = {}
+    for name, child in members(element, _PART).items():
+        text = text_content(child).strip()
+        if name == "PartNumber":
+            number = _integer(text)
+        elif name == "ETag":
+            etag = _unquoted(text)
+        else:
+            checksums[_CHECKSUMS[name]] = text
+    if number is None or not etag:
+        raise MalformedXML
+    return CompletedPart(checked_part_number(str(number)), etag, checksums)
 
 
 def parse_access_control_policy(body: bytes) -> RequestedAcl:
@@ -51,5 +148,72 @@ def parse_access_control_policy(body: bytes) -> RequestedAcl:
 
     :raises MalformedACLError: not well-formed or not of the schema.
     :raises InvalidArgument: an unknown group.
+    :raises UnresolvableGrantByEmailAddress: an empty e-mail address.
     """
-    ...
+    try:
+        found = members(parse_xml(body, "AccessControlPolicy"), _POLICY)
+        granted = found.get("AccessControlList")
+        if granted is None or len(granted.children) > MAX_GRANTS:
+            raise MalformedXML
+        owner = found.get("Owner")
+        owner_id = "" if owner is None else _text(members(owner, _OWNER), "ID")
+        return RequestedAcl(
+            grants=tuple(_grant(child) for child in granted.children), owner_id=owner_id
+        )
+    except MalformedXML:
+        raise MalformedACLError from None
+
+
+def _grant(element: Element) -> RequestedGrant:
+    if element.name != "Grant":
+        raise MalformedXML
+    found = members(element, _GRANT)
+    permission = _PERMISSIONS.get(_text(found, "Permission"))
+    grantee = found.get("Grantee")
+    if permission is None or grantee is None:
+        raise MalformedXML
+    named = members(grantee, _GRANTEE)
+    match grantee.attributes.get("type"):
+        case "CanonicalUser":
+            return RequestedGrant(permission, account_id=require_account_id(_text(named, "ID")))
+        case "Group":
+            return RequestedGrant(permission, group=require_group(_text(named, "URI")))
+        case "AmazonCustomerByEmail":
+            return RequestedGrant(permission, email=require_email(_text(named, "EmailAddress")))
+    raise MalformedXML
+
+
+def _text(found: dict[str, Element], name: str) -> str:
+    """The text of a member that must be there."""
+    element = found.get(name)
+    if element is None:
+        raise MalformedXML
+    return text_content(element).strip()
+
+
+def _boolean(element: Element) -> bool:
+    text = text_content(element).strip().lower()
+    if text not in ("true", "false"):
+        raise MalformedXML
+    return text == "true"
+
+
+def _integer(text: str) -> int:
+    text = text.strip()
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise MalformedXML
+    return int(text)
+
+
+def _time(text: str) -> int:
+    """An HTTP date or ISO 8601; SDKs send either."""
+    time = parse_iso_date(text)
+    if time is None:
+        time = parse_http_date(text.encode())
+    if time is None:
+        raise MalformedXML
+    return time
+
+
+def _unquoted(etag: str) -> str:
+    return etag.strip().removeprefix('"').removesuffix('"')

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 
+from bleepstore.model.checksums import Checksum
+
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
-_SPECIAL = re.compile("[&<>\"\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]")
+_SPECIAL = re.compile('[&<>"\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]')
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
 
 
@@ -37,3 +39,18 @@ def escaped(text: str) -> str:
 def document(root: str, content: str) -> bytes:
     """A result: the declaration and one root element in S3's namespace."""
     return f'{DECLARATION}<{root} xmlns="{NAMESPACE}">{content}</{root}>'.encode()
+
+
+def owner_element(name: str, account_id: str, display_name: str) -> str:
+    """An account as Owner or Initiator; without a display name by its id alone."""
+    shown = f"<DisplayName>{escaped(display_name)}</DisplayName>" if display_name else ""
+    return f"<{name}><ID>{escaped(account_id)}</ID>{shown}</{name}>"
+
+
+def checksum_element(checksum: Checksum | None, with_type: bool = False) -> str:
+    """``<ChecksumCRC32>...``, and ChecksumType if asked for; empty without a checksum."""
+    if checksum is None:
+        return ""
+    name = checksum.algorithm.value
+    kind = f"<ChecksumType>{checksum.type.value}</ChecksumType>" if with_type else ""
+    return f"<Checksum{name}>{escaped(checksum.value)}</Checksum{name}>{kind}"
