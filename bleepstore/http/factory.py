@@ -1,16 +1,40 @@
-"""The factory of HTTP channels: their shared clock, limits, and the graceful end."""
+"""The factory of HTTP channels: what connections share, and their graceful end."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.internet.protocol import Factory
 
+from bleepstore.http.channel import HTTPChannel
+from bleepstore.http.head import HeadParser
+from bleepstore.http.response import date_bytes, plain_refusal
 from bleepstore.http.settings import Handler, Limits, Observer, Refuse
+
+SWEEP: Final = 1.0
+"""Seconds between two looks at the deadlines of all connections; less if a time-out is short."""
 
 
 class HTTPFactory(Factory):
-    """Serves HTTP/1.1 on whatever endpoint it is given to."""
+    """Serves HTTP/1.1 on whatever endpoint it is given to.
+
+    Time-outs are late by up to a second, or a quarter of the shortest of them: one delayed call
+    looks at all connections.
+
+    Over ``limits.max_connections`` a connection is accepted, answered with SlowDown and closed:
+    clients back off and try again, where a full backlog would let them wait in the dark.  Of
+    these, a tenth (at least 16) may be under way at once; more are cut without an answer.
+
+    :param handler: called with each request.
+    :param reactor: the clock; its seconds are the wall clock's, for Date.
+    :param refuse: makes an error's response; plain text if not given.
+    :param observer: called with each request that has ended.
+    :ivar stopping: whether :meth:`stop` was called.
+    """
+
+    noisy = False
 
     def __init__(
         self,
@@ -19,11 +43,94 @@ class HTTPFactory(Factory):
         reactor: IReactorTime,
         refuse: Refuse | None = None,
         observer: Observer | None = None,
-    ) -> None: ...
+    ) -> None:
+        self.handler: Final = handler
+        self.limits: Final = limits
+        self.reactor: Final = reactor
+        self.refuse: Final[Refuse] = plain_refusal if refuse is None else refuse
+        self.observer: Final = observer
+        self.parser: Final = HeadParser(limits.max_target, limits.max_head, limits.max_headers)
+        self.stopping = False
+        self._channels: set[HTTPChannel] = set()
+        self._refusals = max(16, limits.max_connections // 10)
+        self._sweep: IDelayedCall | None = None
+        self._cut: IDelayedCall | None = None
+        self._stopped: list[Deferred[None]] = []
+        self._date = b""
+        self._date_second = -1
+        self._period = min(
+            SWEEP, limits.read_timeout / 4, limits.write_timeout / 4, limits.idle_timeout / 4
+        )
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._channels)
+
+    def buildProtocol(self, addr: IAddress | None) -> HTTPChannel:  # type: ignore[override]
+        """A channel for a new connection."""
+        return HTTPChannel(self)
+
+    def date(self) -> bytes:
+        """The value of Date, made once a second."""
+        second = int(self.reactor.seconds())
+        if second != self._date_second:
+            self._date_second = second
+            self._date = date_bytes(second)
+        return self._date
+
+    # Called by the channels.
+
+    def connected(self, channel: HTTPChannel) -> int:
+        """Count a connection: 0 to serve it, 1 to answer that there are too many, 2 to cut it."""
+        self._channels.add(channel)
+        if self._sweep is None:
+            self._sweep = self.reactor.callLater(self._period, self._look)
+        surplus = len(self._channels) - self.limits.max_connections
+        if self.stopping or surplus > self._refusals:
+            return 2
+        return 1 if surplus > 0 else 0
+
+    def disconnected(self, channel: HTTPChannel) -> None:
+        """A connection is gone."""
+        self._channels.discard(channel)
+        if not self._channels:
+            if self._sweep is not None:
+                self._sweep.cancel()
+                self._sweep = None
+            self._finish_stop()
+
+    def _look(self) -> None:
+        self._sweep = self.reactor.callLater(self._period, self._look)
+        now = self.reactor.seconds()
+        for channel in tuple(self._channels):
+            channel.check(now)
 
     def stop(self, within: float) -> Deferred[None]:
         """Idle connections close at once; requests in flight have ``within`` seconds, then are cut.
 
         Fires when the last connection is gone.  The listening port is the caller's to close first.
         """
-        ...
+        self.stopping = True
+        stopped: Deferred[None] = Deferred()
+        self._stopped.append(stopped)
+        for channel in tuple(self._channels):
+            channel.shut_down()
+        if not self._channels:
+            self._finish_stop()
+        elif self._cut is None:
+            self._cut = self.reactor.callLater(within, self._cut_all)
+        return stopped
+
+    def _cut_all(self) -> None:
+        self._cut = None
+        for channel in tuple(self._channels):
+            channel.abort()
+
+    def _finish_stop(self) -> None:
+        if self._stopped and self._cut is not None:
+            self._cut.cancel()
+            self._cut = None
+        stopped, self._stopped = self._stopped, []
+        for waiter in stopped:
+            waiter.callback(None)

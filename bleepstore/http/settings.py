@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from bleepstore.errors import StoreError
+from bleepstore.http.request import Request
 from bleepstore.interfaces.http import Header, IHttpRequest
 
-Handler = Callable[[IHttpRequest], None]
+Handler = Callable[[Request], None]
 """Called once for each request when its head is complete; nothing of the body was read.
 
 It answers by the request's methods, now or later.  What it raises becomes InternalError; one that

@@ -1,0 +1,547 @@
+"""One connection: heads and bodies in, responses out, one request at a time.
+
+The channel decides what the bytes that arrive are: a head, a body, the requests that a client
+pipelines behind the one being served, or what is to be thrown away.  Its rules:
+
+- A handler is called when a head is complete.  The next head waits until the response has ended,
+  until the client has taken what was written, and until the body has ended: no byte of a body is
+  ever read as a request.
+- While a handler does not read, no more than :data:`body.HIGH_WATER` and one read of the body, or
+  :data:`PIPELINE` and one read of later requests, are in memory; then the transport is paused.
+- A refused request of which the body was not asked for is followed by a short rest, which is
+  discarded, or by the end of the connection: the writing side is shut and what arrives is thrown
+  away for a while, since closing at once would reset the connection, and the client would lose
+  the answer (RFC 9112, section 9.6).
+- Nothing waits for ever: every state has a deadline, which the factory compares with its clock
+  about once a second.  No request costs a timer of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import (
+    IHalfCloseableProtocol,
+    IProducer,
+    ISSLTransport,
+)
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from bleepstore.errors import (
+    BadRequest,
+    IncompleteBody,
+    RequestHeaderSectionTooLarge,
+    RequestTimeout,
+    SlowDown,
+    StoreError,
+)
+from bleepstore.http.body import LARGE, NO_BODY, READ_SIZE, Body
+from bleepstore.http.head import HEAD_END
+from bleepstore.http.outbound import Outbound, StreamTransport, outbound_for
+from bleepstore.http.request import Request
+from bleepstore.http.response import CONTINUE, field_lines, status_line
+
+if TYPE_CHECKING:
+    from bleepstore.http.factory import HTTPFactory
+
+PIPELINE: Final = 64 * 1024
+"""Bytes of later requests that may wait while one is served."""
+
+DRAIN: Final = 64 * 1024
+"""Bytes of an unwanted body that are read and thrown away to keep a connection."""
+
+LINGER_TIME: Final = 10.0
+"""Seconds that a closing connection goes on to discard what the client sends."""
+
+LINGER_BYTES: Final = 64 * 1024 * 1024
+"""Bytes that it discards at most."""
+
+TURN: Final = 32
+"""Pipelined requests that are served before other connections get their turn."""
+
+_BARE: Final = re.compile(rb"(?<!\r)\n|\r[^\n]")
+
+_CLOSE: Final = b"\r\nConnection: close"
+_KEEP: Final = b"\r\nConnection: keep-alive"
+
+
+@implementer(IHalfCloseableProtocol)
+class HTTPChannel(Protocol):
+    """The server's side of one connection.
+
+    :ivar client_host: the peer's address, or empty if it has none.
+    :ivar secure: whether this is TLS.
+    :ivar outbound: where responses are written.
+    """
+
+    transport: StreamTransport  # type: ignore[assignment]
+    outbound: Outbound
+
+    def __init__(self, factory: HTTPFactory) -> None:
+        self.factory: HTTPFactory = factory
+        self.client_host = ""
+        self.secure = False
+        self._seconds = factory.reactor.seconds
+        self._input = bytearray()  # what waits to be parsed
+        self._searched = 0  # bytes of it in which no head's end was found
+        self._skipped_blank = False
+        self._request: Request | None = None  # the one being served
+        self._body: Body | None = None  # that has not arrived whole
+        self._continue_due = False
+        self._advancing = False
+        self._turn_due = False
+        self._close_after = False
+        self._closing = False  # no further request is served
+        self._lingering = False
+        self._discarded = 0
+        self._paused = False
+        self._eof = False  # the client sends no more
+        self._lost = False
+        self._drain: Deferred[None] | None = None  # a sender waits
+        self._deadline = 0.0
+        self._expire: Callable[[], None] | None = None
+        self._taken = 0
+        self._stalled: float | None = None
+        self._checked = 0.0
+
+    # Connection
+
+    def connectionMade(self) -> None:
+        transport = self.transport
+        self.peer = transport.getPeer()
+        self.host = transport.getHost()
+        self.client_host = getattr(self.peer, "host", None) or ""
+        self.secure = ISSLTransport.providedBy(transport)
+        set_no_delay = getattr(transport, "setTcpNoDelay", None)
+        if set_no_delay is not None:
+            set_no_delay(True)
+        self.outbound = outbound_for(transport, self._drained)
+        self._checked = self._seconds()
+        crowd = self.factory.connected(self)
+        if crowd == 0:
+            self._expect(self.factory.limits.idle_timeout, self._idle_out)
+        elif crowd == 1:
+            self._refuse(SlowDown())
+        else:
+            self.abort()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._lost = self._closing = True
+        self._expire = None
+        self._input.clear()
+        self.factory.disconnected(self)
+        request, self._request = self._request, None
+        body, self._body = self._body, None
+        if request is not None:
+            request.connectionLost(reason)
+        if body is not None:
+            body.fail(IncompleteBody())
+        if self._drain is not None:
+            self._drained()
+        if request is not None:
+            self._observe(request)
+
+    def readConnectionLost(self) -> None:
+        """The client sends no more; it may still read (RFC 9112, section 9.6)."""
+        self._eof = True
+        if self._body is not None and self._request is not None:
+            self._body.fail(IncompleteBody())
+        elif self._body is not None or self._lingering or self._request is None:
+            self._body = None
+            self._advance()
+
+    def writeConnectionLost(self) -> None:
+        """The writing side is shut: from now on the client may read the rest and close."""
+        if self._lingering:
+            self._expect(LINGER_TIME, self._close)
+
+    def abort(self) -> None:
+        """Cut the connection at once."""
+        self._closing = True
+        self._expire = None
+        self.outbound.abort()
+
+    # Input
+
+    def dataReceived(self, data: bytes) -> None:
+        body = self._body
+        if body is not None:
+            self._receive(body, data)
+        elif self._closing:
+            self._discard(len(data))
+        elif self._request is None and not self._input and not self.outbound.full:
+            end = data.find(HEAD_END)
+            if end + 4 == len(data) and data[0] != 13:
+                self._begin(data)
+            else:
+                self._input += data
+                self._advance()
+        else:
+            self._input += data
+            if self._request is None and not self.outbound.full:
+                self._advance()
+            elif len(self._input) >= PIPELINE:
+                self._pause()
+
+    def _advance(self) -> None:
+        """Serve what waits, as far as it may be served now."""
+        if self._advancing:
+            return
+        self._advancing = True
+        try:
+            served = 0
+            while self._input and self._ready():
+                if served == TURN:
+                    self._yield_turn()
+                    return
+                head = self._take_head()
+                if head is None:
+                    break
+                served += 1
+                self._begin(head)
+        finally:
+            self._advancing = False
+        if self._ready() or self._lingering:
+            if self._eof:
+                self._close()
+            elif len(self._input) < PIPELINE:
+                self._resume()
+
+    def _ready(self) -> bool:
+        """Whether the next request may begin."""
+        return (
+            self._request is None
+            and self._body is None
+            and not self._closing
+            and not self.outbound.full
+        )
+
+    def _yield_turn(self) -> None:
+        if not self._turn_due:
+            self._turn_due = True
+            self.factory.reactor.callLater(0, self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._turn_due = False
+        self._advance()
+
+    def _take_head(self) -> bytes | None:
+        """Cut a whole head off the input; None while its end has not arrived."""
+        waiting = self._input
+        if not self._skipped_blank and waiting.startswith(b"\r\n"):
+            # An empty line before the request line is ignored (RFC 9112, section 2.2), but one.
+            del waiting[:2]
+            self._skipped_blank = True
+        end = waiting.find(HEAD_END, self._searched)
+        if end >= 0:
+            head = bytes(waiting[: end + 4])
+            del waiting[: end + 4]
+            self._searched = 0
+            self._skipped_blank = False
+            return head
+        if len(waiting) > self.factory.parser.max_size:
+            self._refuse(RequestHeaderSectionTooLarge())
+        elif _BARE.search(waiting, max(0, self._searched - 1)) is not None:
+            # A head whose lines end otherwise would never be found to end.
+            self._refuse(BadRequest("A line of the request's head does not end in CRLF."))
+        elif self._expire != self._head_out:
+            self._expect(self.factory.limits.read_timeout, self._head_out)
+        self._searched = max(0, len(waiting) - 3)
+        return None
+
+    def _begin(self, head_bytes: bytes) -> None:
+        """Parse a head and call the handler."""
+        self._expire = None
+        factory = self.factory
+        try:
+            head = factory.parser.parse(head_bytes)
+        except StoreError as error:
+            self._refuse(error, head_bytes.startswith(b"HEAD "))
+            return
+        if head.expectation and head.expectation != b"100-continue":
+            self._refuse_plainly(417)
+            return
+        length = head.length
+        if length == 0:
+            request = Request(self, head, NO_BODY, self._seconds())
+            self._request = request
+        else:
+            body = Body(self, length)
+            request = Request(self, head, body, self._seconds())
+            self._request = request
+            self._body = body
+            self._continue_due = head.expectation != b""
+            if length is None or length > LARGE:
+                self.outbound.read_widely(READ_SIZE)
+            if self._input:
+                arrived = bytes(self._input)
+                self._input.clear()
+                self._receive(body, arrived)
+        try:
+            factory.handler(request)
+        except Exception:
+            request.fail(Failure())  # type: ignore[no-untyped-call]
+
+    def _receive(self, body: Body, data: bytes) -> None:
+        """Take bytes of a body, and keep what is behind it."""
+        if body.failed:
+            self._discard(len(data))
+            return
+        self._continue_due = False  # it is sent already (RFC 9110, section 10.1.1)
+        try:
+            chunk, rest = body.decode(data)
+        except BadRequest as error:
+            self._expire = None
+            body.fail(error)
+            if self._request is None:
+                self._end()
+            return
+        if body.complete:
+            self._body = None
+            self._expire = None
+            self.outbound.read_widely(0)
+            if rest:
+                self._input += rest
+        if self._request is None:  # nobody wants it
+            if body.complete:
+                self._await_request()
+            elif body.received > body_allowance(body):
+                self._end()
+            return
+        if chunk and body.waiting:
+            self._expire = None
+        body.deliver(chunk)
+        if len(self._input) >= PIPELINE and not self._ready():
+            self._pause()
+
+    # BodySource
+
+    def body_wanted(self) -> None:
+        if self._continue_due:
+            self._continue_due = False
+            if self._request is not None and not self._request.started:
+                self.outbound.write(CONTINUE)
+        self._resume()
+        self._expect(self.factory.limits.read_timeout, self._body_out)
+
+    def body_room(self) -> None:
+        self._resume()
+
+    def body_full(self) -> None:
+        self._pause()
+
+    def _pause(self) -> None:
+        if not self._paused and not self._eof and not self._lost:
+            self._paused = True
+            self.transport.pauseProducing()
+
+    def _resume(self) -> None:
+        if self._paused and not self._eof and not self._lost:
+            self._paused = False
+            self.transport.resumeProducing()
+
+    # Output
+
+    def connection_line(self, request: Request) -> bytes:
+        """Decide whether the connection goes on after this response, and say so in its head."""
+        if not self._close_after:
+            body = self._body
+            if (
+                not request.keep_alive
+                or self.factory.stopping
+                or (self._eof and not self._input)
+                or (body is not None and (self._continue_due or not body_is_short(body)))
+            ):
+                self._close_after = True
+            else:
+                # An old client must be told; a new one takes it for granted.
+                return b"" if request.minor else _KEEP
+        return _CLOSE
+
+    def close_after_response(self) -> None:
+        """Serve no further request; called before the response's head, or its end, is written."""
+        self._close_after = True
+
+    async def drained(self) -> None:
+        """Returns when the transport welcomes more.
+
+        :raises ConnectionError: the client has gone, or took nothing for the write time-out.
+        """
+        if self._drain is None:
+            self._drain = Deferred(self._forget_drain)
+        await self._drain
+        if self._lost:
+            raise ConnectionError("the client has gone")
+
+    def _forget_drain(self, waiter: Deferred[None]) -> None:
+        self._drain = None
+
+    def _drained(self) -> None:
+        """The transport's queue is empty, or the connection is lost."""
+        waiter, self._drain = self._drain, None
+        if waiter is not None:
+            waiter.callback(None)
+        if self._request is None and not self._closing:
+            self._advance()
+
+    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
+        """A twisted.web resource writes by a producer of its own."""
+        self.outbound.lend(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        """It has ended."""
+        if not self._lost:
+            self.outbound.reclaim()
+
+    def request_done(self, request: Request) -> None:
+        """A response was written to its end."""
+        if request is not self._request:
+            return
+        self._request = None
+        now = self._seconds()
+        observer = self.factory.observer
+        if observer is not None:
+            observer(request, request.code, now - request.began)
+        if self._closing:
+            return  # it was cut
+        if self._close_after or self.factory.stopping:
+            self._end()
+            return
+        body = self._body
+        if body is not None:
+            body.discard()
+            self._resume()
+            self._expect(self.factory.limits.read_timeout, self._close)
+            return
+        self._deadline = now + self.factory.limits.idle_timeout
+        self._expire = self._idle_out
+        if self._input or self._paused or self._eof:
+            self._advance()
+
+    def _await_request(self) -> None:
+        """A body that nobody wanted has ended: the next request may come."""
+        self._expect(self.factory.limits.idle_timeout, self._idle_out)
+        self._advance()
+
+    def _observe(self, request: Request) -> None:
+        observer = self.factory.observer
+        if observer is not None:
+            status = request.code if request.started else 0
+            observer(request, status, self._seconds() - request.began)
+
+    # Refusals and ends
+
+    def _refuse(self, error: StoreError, to_head: bool = False) -> None:
+        """Answer what never became a request, and end the connection."""
+        status, headers, body = self.factory.refuse(error)
+        self._refuse_plainly(status, field_lines(headers), b"" if to_head else body)
+
+    def _refuse_plainly(self, status: int, fields: bytes = b"", body: bytes = b"") -> None:
+        self.outbound.write(
+            b"".join(
+                (
+                    status_line(status),
+                    self.factory.date(),
+                    fields,
+                    b"\r\nContent-Length: %d" % len(body),
+                    _CLOSE,
+                    b"\r\n\r\n",
+                    body,
+                )
+            )
+        )
+        self._linger()
+
+    def _end(self) -> None:
+        """Close behind the last response."""
+        if self._body is not None or self._paused:
+            self._linger()  # the client may be sending
+        else:
+            self._close()
+
+    def _linger(self) -> None:
+        """Send what is unsent, say that no more comes, and discard what still arrives."""
+        self._closing = True
+        self._body = None
+        self._input.clear()
+        if self._eof:
+            self._close()
+            return
+        self._lingering = True
+        self._expect(LINGER_TIME, self._close)
+        self.outbound.half_close()
+        self._resume()
+
+    def _discard(self, size: int) -> None:
+        self._discarded += size
+        if self._discarded > LINGER_BYTES:
+            self.abort()
+
+    def _close(self) -> None:
+        """Close when all is sent."""
+        self._closing = True
+        self._lingering = False
+        self._body = None
+        self._input.clear()
+        if self._lost:
+            return
+        self._expect(LINGER_TIME, self.abort)  # TLS waits for the client's farewell
+        self.outbound.close()
+
+    # Time
+
+    def _expect(self, within: float, otherwise: Callable[[], None]) -> None:
+        self._deadline = self._seconds() + within
+        self._expire = otherwise
+
+    def check(self, now: float) -> None:
+        """Called by the factory about once a second: has anything taken too long?"""
+        if self.outbound.unsent():
+            taken = self.outbound.taken()
+            if self._stalled is None or taken > self._taken:
+                self._taken = taken
+                self._stalled = now
+            elif now - self._stalled >= self.factory.limits.write_timeout:
+                self.abort()
+                return
+            if self._expire is not None and self._request is None:
+                # The client is still taking the response; its time starts when it has it.
+                self._deadline += now - self._checked
+        else:
+            self._stalled = None
+        self._checked = now
+        if self._expire is not None and now >= self._deadline:
+            expire, self._expire = self._expire, None
+            expire()
+
+    def shut_down(self) -> None:
+        """The server stops: close if nothing is being served, else behind the response."""
+        self._close_after = True
+        if self._request is None and not self._closing:
+            self._close()
+
+    def _idle_out(self) -> None:
+        self._close()
+
+    def _head_out(self) -> None:
+        self._refuse(RequestTimeout())
+
+    def _body_out(self) -> None:
+        if self._body is not None:
+            self._body.fail(RequestTimeout())
+
+
+def body_is_short(body: Body) -> bool:
+    """Whether the rest of a body that nobody read is worth reading to keep the connection."""
+    missing = body.missing
+    return not body.failed and missing is not None and missing <= DRAIN
+
+
+def body_allowance(body: Body) -> int:
+    """Bytes of a body that may arrive in all while it is discarded."""
+    return body.length if body.length is not None else 0
