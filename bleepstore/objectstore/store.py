@@ -24,7 +24,7 @@ from bleepstore.objectstore.pins import Pins
 from bleepstore.objectstore.publishing import Publisher
 from bleepstore.objectstore.sources import Sources
 from bleepstore.objectstore.uploads import Uploads
-from bleepstore.streams.ingest import Ingest
+from bleepstore.streams.ingest import INLINE_MAX, Ingest
 
 
 @implementer(IPart)
@@ -51,12 +51,14 @@ class ObjectStore:
         node_id: str,
         max_object_size: int,
         released: Callable[[], None],
+        inline_max: int = INLINE_MAX,
     ) -> None:
         """:param credentials: of the configuration; the first is the root's.
         :param node_id: under which the epoch is opened.
         :param max_object_size: bytes, of an object put whole.
         :param released: called after each change that may have let go of blobs
             (``background.collector.Collector.wake``).
+        :param inline_max: bytes up to which a body is kept beside its metadata.
         """
         self._metadata = metadata
         self._now = now
@@ -64,7 +66,8 @@ class ObjectStore:
         self.ids = Ids(dice)
         self.accounts = Accounts(credentials, metadata)
         acls = Acls(self.accounts)
-        publisher = Publisher(metadata, blobs, Ingest(blobs, threads, self.ids.blob_id), released)
+        ingest = Ingest(blobs, threads, self.ids.blob_id, inline_max)
+        publisher = Publisher(metadata, blobs, ingest, released)
         sources = Sources(metadata, blobs, threads, pins)
         self.buckets = Buckets(metadata, acls, region, released)
         self.objects = Objects(metadata, blobs, publisher, acls, pins, max_object_size)
