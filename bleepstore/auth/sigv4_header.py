@@ -88,15 +88,10 @@ def _components(value: bytes) -> tuple[bytes, bytes, bytes]:
     for part in parts:
         name, _, text = part.strip().partition(b"=")
         found[name] = text
-    try:
-        credential, signed, signature = (
-            found[b"Credential"],
-            found[b"SignedHeaders"],
-            found[b"Signature"],
-        )
-    except KeyError:
-        credential = b""
-    if not credential or len(parts) != 3:
+    credential = found.get(b"Credential")
+    signed = found.get(b"SignedHeaders")
+    signature = found.get(b"Signature")
+    if not credential or signed is None or signature is None or len(parts) != 3:
         raise _malformed(
             "the authorization header requires three components: "
             "Credential, SignedHeaders, and Signature.",
@@ -111,16 +106,16 @@ def _request_time(headers: Mapping[bytes, bytes]) -> tuple[bytes, bytes, int]:
     "If the request includes both, x-amz-date takes precedence" (Common Request Headers).
     """
     sent = headers.get(b"x-amz-date")
-    time = None
     if sent is not None:
         time = parse_amz_date(sent)
+        if time is not None:
+            return sent, sent, time
     else:
         sent = headers.get(b"date")
-        if sent is not None:
-            time = parse_date_header(sent)
-    if sent is None or time is None:
-        raise AccessDenied("AWS authentication requires a valid Date or x-amz-date header")
-    return sent, amz_date(time) if len(sent) != 16 else sent, time
+        time = parse_date_header(sent) if sent is not None else None
+        if sent is not None and time is not None:
+            return sent, amz_date(time), time
+    raise AccessDenied("AWS authentication requires a valid Date or x-amz-date header")
 
 
 def _other_scheme(scheme: bytes, value: bytes) -> StoreError:

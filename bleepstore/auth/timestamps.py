@@ -11,6 +11,7 @@ from functools import lru_cache
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+_LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
 
 AMZ_DATE_LENGTH = len("20130524T000000Z")
 
@@ -67,8 +68,8 @@ def amz_date(time: int) -> bytes:
 
 
 def iso_date(time: int) -> str:
-    """A time as error bodies show it: ``2013-05-24T00:00:00Z``."""
-    return _moment(time).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+    """A time as error bodies show it: ``2013-05-24T00:00:00Z``; never beyond the year 9999."""
+    return _moment(min(time, _LAST)).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 def _moment(time: int) -> datetime:
