@@ -85,7 +85,7 @@ class BodyReader:
         except BaseException:
             self.close()
             raise
-        if not self._unread:
+        if not self._unread and self._ahead is None:
             return first
         self._primed = first
         return None
