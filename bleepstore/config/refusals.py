@@ -91,19 +91,20 @@ def endpoint_is_local(description: str) -> bool:
 def _contradictions(config: Config) -> list[tuple[str, str]]:
     found = []
     server, auth = config.server, config.auth
+    known = []
     for number, description in enumerate(server.listen):
-        kind = split_endpoint(description)[0]
-        if kind not in LISTEN_KINDS:
-            found.append(
-                (f"server.listen[{number}]", f"must begin with one of {', '.join(LISTEN_KINDS)}")
-            )
+        if split_endpoint(description)[0] in LISTEN_KINDS:
+            known.append((number, description))
+        else:
+            advice = f"must begin with one of {', '.join(LISTEN_KINDS)}"
+            found.append((f"server.listen[{number}]", advice))
     if auth.enabled and not auth.allow_default_credentials and uses_default_credentials(config):
         advice = (
             "needs credentials of your own (BLEEPSTORE_ACCESS_KEY and BLEEPSTORE_SECRET_KEY): "
             "the default key pair serves loopback only, unless "
             "auth.allow_default_credentials is set"
         )
-        for number, description in enumerate(server.listen):
+        for number, description in known:
             if not endpoint_is_local(description):
                 found.append((f"server.listen[{number}]", advice))
         if not server.listen and not is_loopback(server.host):

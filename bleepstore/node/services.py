@@ -128,6 +128,10 @@ class OrderedService(MultiService):
         self._idle: list[Deferred[None]] = []
         self._busy = False
 
+    def add(self, child: Service) -> None:
+        """Make a service the last child; not while running, or Twisted would start it at once."""
+        child.setServiceParent(self)  # type: ignore[no-untyped-call]
+
     def startService(self) -> Deferred[None]:
         """Start the children.
 

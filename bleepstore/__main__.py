@@ -1,0 +1,46 @@
+"""``bleepstore [options]``: the same as ``twistd -n bleepstore``, without looking for plugins."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from twisted.application.service import ServiceMaker
+from twisted.python.usage import UsageError
+from twisted.scripts.twistd import (  # type: ignore[attr-defined]
+    ServerOptions,
+    runApp,
+)
+
+from bleepstore.tap import Options
+
+NAME = "bleepstore"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve in the foreground until a signal comes.
+
+    :raises SystemExit: 0 after --help and --version, 2 for wrong options, 1 for everything that
+        keeps the server from starting.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options = Options()  # type: ignore[no-untyped-call]
+    try:
+        options.parseOptions(given)  # type: ignore[no-untyped-call]
+    except UsageError as error:
+        print(f"{NAME}: {error}\nTry {NAME} --help.", file=sys.stderr)
+        raise SystemExit(2) from None
+    twistd = ServerOptions()  # type: ignore[no-untyped-call]
+    twistd.parseOptions(["--nodaemon", "--pidfile="])  # type: ignore[no-untyped-call]
+    # What parsing a subcommand would have set (twisted.application.app.ApplicationRunner).
+    twistd.subCommand = NAME
+    twistd.subOptions = options
+    maker = ServiceMaker("BleepStore", "bleepstore.tap", "", NAME)  # type: ignore[no-untyped-call]
+    twistd.loadedPlugins = {NAME: maker}
+    twistd["no_save"] = True
+    options.parent = twistd
+    runApp(twistd)  # type: ignore[no-untyped-call]
+
+
+if __name__ == "__main__":
+    main()

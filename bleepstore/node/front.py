@@ -1,0 +1,80 @@
+"""The S3 front on its HTTP channels, with its instruments and the pages beside S3."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from twisted.internet.interfaces import IReactorTime
+
+from bleepstore.config.sections import Config, ServerConfig
+from bleepstore.http.factory import HTTPFactory
+from bleepstore.http.settings import Limits
+from bleepstore.interfaces.blobs import IBlobStore
+from bleepstore.interfaces.threads import Now
+from bleepstore.node.stores import Metadata
+from bleepstore.objectstore.ids import Dice
+from bleepstore.objectstore.store import ObjectStore
+from bleepstore.observability.health import Health
+from bleepstore.observability.log import AccessLog
+from bleepstore.observability.metrics import Metrics
+from bleepstore.s3.authentication import Authentication
+from bleepstore.s3.endpoints import endpoint_groups
+from bleepstore.s3.front import Instruments, S3Front
+from bleepstore.s3.openapi import openapi_document
+from bleepstore.s3.pages import SystemPages
+from bleepstore.wire.routing import Router
+
+
+def build_front(
+    config: Config,
+    store: ObjectStore,
+    metadata: Metadata,
+    blobs: IBlobStore,
+    reactor: IReactorTime,
+    *,
+    now: Now,
+    dice: Dice,
+    access_log: AccessLog,
+) -> HTTPFactory:
+    """The factory to listen with."""
+    server = config.server
+    router = Router(server.domains)
+    metrics = Metrics(config.observability.metrics)
+    metrics.add_counters("bleepstore_metadata", _counters(metadata))
+    health = None
+    if config.observability.health_check:
+        health = Health(reactor, {"metadata": metadata.totals, "storage": blobs.check})
+    front = S3Front(
+        reactor=reactor,
+        now=now,
+        router=router,
+        authentication=Authentication(store.accounts, server.region, config.auth.enabled),
+        groups=endpoint_groups(store, server.region, reactor),
+        pages=SystemPages(router, health, metrics, metadata.totals, openapi_document),
+        instruments=Instruments(metrics, access_log),
+        seed=int.from_bytes(dice(8), "big"),
+    )
+    return HTTPFactory(front.handle, _limits(server), reactor, front.refuse)
+
+
+def _limits(server: ServerConfig) -> Limits:
+    return Limits(
+        max_connections=server.max_connections,
+        read_timeout=server.read_timeout,
+        write_timeout=server.write_timeout,
+        idle_timeout=server.idle_timeout,
+    )
+
+
+def _counters(metadata: Metadata) -> Callable[[], Mapping[str, int]]:
+    """What /metrics shows of group commit: how many changes shared how many fsyncs."""
+    counters = metadata.counters
+
+    def read() -> Mapping[str, int]:
+        return {
+            "commands": counters.commands,
+            "commits": counters.commits,
+            "failures": counters.failures,
+        }
+
+    return read

@@ -1,0 +1,104 @@
+"""Which concrete stores a configuration means, and the directories they are kept in."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, TypeAlias
+
+from twisted.internet.interfaces import IReactorTime
+
+from bleepstore.blobs.disk import UnusableStore
+from bleepstore.config.sections import Config
+from bleepstore.interfaces.threads import IThreads
+from bleepstore.metadata.schema import UnusableDatabase
+from bleepstore.node.directories import DataLock, make_directory
+
+UNUSABLE = (UnusableStore, UnusableDatabase)
+"""What stores raise whose data cannot be used; the message is for the operator."""
+
+
+if TYPE_CHECKING:
+    from bleepstore.blobs.local import LocalBlobStore
+    from bleepstore.blobs.memory import MemoryBlobStore
+    from bleepstore.blobs.sqlite import SqliteBlobStore
+    from bleepstore.metadata.memory import MemoryMetadata
+    from bleepstore.metadata.sqlite import SqliteMetadata
+
+Metadata: TypeAlias = "SqliteMetadata | MemoryMetadata"
+Blobs: TypeAlias = "LocalBlobStore | MemoryBlobStore | SqliteBlobStore"
+
+
+def lock_data(config: Config) -> tuple[DataLock, ...]:
+    """Make the directories of all stores, and take their data for this process alone.
+
+    :raises StartError: a directory cannot be used, or another process has the data.
+    """
+    metadata, storage = config.metadata, config.storage
+    files: list[tuple[str, str]] = []
+    if metadata.engine == "sqlite":
+        files.append((metadata.sqlite.path, "metadata.sqlite.path"))
+    if storage.backend == "sqlite":
+        files.append((storage.sqlite.path, "storage.sqlite.path"))
+    if storage.backend == "memory" and storage.memory.persistence == "snapshot":
+        files.append((storage.memory.snapshot_path, "storage.memory.snapshot_path"))
+    locks: list[DataLock] = []
+    try:
+        for path, setting in files:
+            make_directory(os.path.dirname(path) or ".", setting)
+            locks.append(DataLock(path, setting))
+        if storage.backend == "local":
+            root, setting = storage.local.root_dir, "storage.local.root_dir"
+            make_directory(root, setting)
+            locks.append(DataLock(root, setting))
+    except BaseException:
+        for lock in locks:
+            lock.release()
+        raise
+    return tuple(locks)
+
+
+def build_metadata(
+    config: Config, reactor: IReactorTime, threads: IThreads, commit_threads: IThreads
+) -> Metadata:
+    """The metadata store.  Engines that are not served were refused with the configuration.
+
+    :param commit_threads: for commits alone, which must not wait for the work of others.
+    :raises UnusableDatabase: its data cannot be used.
+    """
+    # Each store is imported where it is chosen: the others cost a start nothing.
+    if config.metadata.engine == "sqlite":
+        from bleepstore.metadata.sqlite import SqliteMetadata
+
+        return SqliteMetadata(
+            config.metadata.sqlite.path, reactor, threads, commit_threads=commit_threads
+        )
+    from bleepstore.metadata.memory import MemoryMetadata
+
+    return MemoryMetadata()
+
+
+def build_blobs(config: Config, reactor: IReactorTime, threads: IThreads) -> Blobs:
+    """The blob store.  Backends that are not served were refused with the configuration.
+
+    :raises UnusableStore: its data cannot be used.
+    """
+    storage = config.storage
+    if storage.backend == "local":
+        from bleepstore.blobs.local import LocalBlobStore
+
+        return LocalBlobStore(storage.local.root_dir, threads)
+    if storage.backend == "sqlite":
+        from bleepstore.blobs.sqlite import SqliteBlobStore
+
+        return SqliteBlobStore(storage.sqlite.path, threads)
+    from bleepstore.blobs.memory import MemoryBlobStore
+
+    memory = storage.memory
+    return MemoryBlobStore(
+        reactor,
+        threads,
+        max_size_bytes=memory.max_size_bytes,
+        persistence=memory.persistence,
+        snapshot_path=memory.snapshot_path,
+        snapshot_interval_seconds=memory.snapshot_interval_seconds,
+    )

@@ -1,0 +1,174 @@
+"""One configuration becomes one tree of services, in the order in which they start.
+
+    bleepstore
+    ├── threads     the pool that disks and digests run on
+    ├── metadata    SQLite, or memory
+    ├── blobs       local files, memory, or SQLite
+    ├── jobs        the epoch of this process; collector, sweeper, expiry
+    └── s3          the HTTP endpoints, opened last
+
+The stores are made when the service starts, not before: by then twistd has forked, changed its
+directory and its user.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import (
+    IReactorCore,
+    IReactorFromThreads,
+    IReactorTCP,
+    IReactorTime,
+)
+from twisted.logger import Logger
+
+from bleepstore.config.refusals import uses_default_credentials
+from bleepstore.config.sections import Config
+from bleepstore.interfaces.lifecycle import IPart
+from bleepstore.node.announcement import announcement, warnings
+from bleepstore.node.directories import DataLock
+from bleepstore.node.front import build_front
+from bleepstore.node.listening import Listening, listeners
+from bleepstore.node.problems import StartError
+from bleepstore.node.readiness import notify
+from bleepstore.node.services import STOP_SECONDS, OrderedService, PartService
+from bleepstore.node.stores import UNUSABLE, build_blobs, build_metadata, lock_data
+from bleepstore.node.usecases import build_use_cases
+from bleepstore.observability.log import AccessLog
+from bleepstore.streams.threads import ReactorThreads
+
+_log = Logger()
+
+
+class INodeReactor(IReactorTime, IReactorTCP, IReactorFromThreads, IReactorCore):
+    """The roles of the reactor that a node needs; twisted's reactors have them all."""
+
+
+def wall_clock() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+class Node(OrderedService):
+    """The whole program as a service.
+
+    Its ``startService`` never fails towards Twisted, which would go on as a dead daemon: a node
+    that cannot start tells ``failed`` why, in one line.
+
+    :param failed: ends the process with that line; called at most once.
+    :ivar urls: where it listens; empty until it does.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        reactor: INodeReactor,
+        access_log: AccessLog,
+        failed: Callable[[str], None],
+    ) -> None:
+        super().__init__()
+        self.name = "bleepstore"
+        self._config = config
+        self._reactor = reactor
+        self._access_log = access_log
+        self._failed = failed
+        self._locks: Sequence[DataLock] = ()
+        self._listening: Listening | None = None
+        self._stopped = False
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        return self._listening.urls if self._listening is not None else ()
+
+    def startService(self) -> Deferred[None]:
+        """Make the tree, start it, and say so.
+
+        :raises Exception: what ``failed`` raises, if the node failed at once.
+        """
+        starting = Deferred.fromCoroutine(self._run())
+        at_once: list[str] = []
+        starting.addCallback(at_once.append)
+        if not starting.called:
+            return starting.addCallback(lambda _: self._over(at_once.pop()))
+        self._over(at_once.pop())
+        return succeed(None)
+
+    def _over(self, reason: str) -> None:
+        """The start has ended: why it failed, or nothing."""
+        if reason:
+            self._release()
+            if not self._stopped:  # otherwise nobody asks why
+                self._failed(reason)
+
+    async def _run(self) -> str:
+        """Start, and give the reason why that failed, if it did."""
+        try:
+            self._listening = self._compose()
+            await super().startService()
+        except (StartError, *UNUSABLE) as error:
+            return str(error)
+        except Exception as error:
+            _log.failure("BleepStore cannot start")
+            return f"{type(error).__name__}: {error}"
+        _log.info("{line}", line=announcement(self._config, self.urls))
+        for warning in warnings(self._config):
+            _log.warn("{warning}", warning=warning)
+        notify("READY=1")
+        return ""
+
+    def stopService(self) -> Deferred[None]:
+        """Close the listeners, let requests in flight end, stop the parts in reverse."""
+        self._stopped = True
+        notify("STOPPING=1")
+        return super().stopService().addBoth(lambda _: self._release())
+
+    def _release(self) -> None:
+        for lock in self._locks:
+            lock.release()
+        self._locks = ()
+
+    def _compose(self) -> Listening:
+        """Make every part and add it to the tree.  What can be checked at once raises here."""
+        config, reactor = self._config, self._reactor
+        self._locks = lock_data(config)
+        threads = ReactorThreads(reactor)
+        commit_threads = ReactorThreads(reactor, size=1, name="bleepstore-commit")
+        metadata = build_metadata(config, reactor, threads, commit_threads)
+        blobs = build_blobs(config, reactor, threads)
+        cases = build_use_cases(
+            config, metadata, blobs, threads, reactor, now=wall_clock, dice=os.urandom
+        )
+        factory = build_front(
+            config,
+            cases.store,
+            metadata,
+            blobs,
+            reactor,
+            now=wall_clock,
+            dice=os.urandom,
+            access_log=self._access_log,
+        )
+        listening = Listening(
+            listeners(config.server, reactor),
+            factory,
+            factory,
+            local_only=uses_default_credentials(config)
+            and config.auth.enabled
+            and not config.auth.allow_default_credentials,
+            shutdown_timeout=config.server.shutdown_timeout,
+        )
+        front_seconds = config.server.shutdown_timeout + STOP_SECONDS
+        order: tuple[tuple[str, Sequence[IPart], float], ...] = (
+            ("threads", [threads, commit_threads], STOP_SECONDS),
+            ("metadata", [metadata], STOP_SECONDS),
+            ("blobs", [blobs], STOP_SECONDS),
+            ("jobs", cases.jobs, STOP_SECONDS),
+            ("s3", [listening], front_seconds),
+        )
+        for name, parts, seconds in order:
+            self.add(PartService(name, parts, reactor, seconds))
+        return listening

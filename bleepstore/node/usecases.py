@@ -1,0 +1,87 @@
+"""The use cases and the background work, over the stores of one node."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+from twisted.internet.interfaces import IReactorTime
+
+from bleepstore.background.collector import Collector
+from bleepstore.background.expiry import UploadExpiry
+from bleepstore.background.sweeper import Sweeper
+from bleepstore.config.sections import AuthConfig, Config
+from bleepstore.interfaces.blobs import IBlobStore
+from bleepstore.interfaces.lifecycle import IPart
+from bleepstore.interfaces.metadata import IMetadataStore
+from bleepstore.interfaces.threads import IThreads, Now
+from bleepstore.model.accounts import Account, Credential, derived_owner_id
+from bleepstore.objectstore.ids import Dice
+from bleepstore.objectstore.pins import Pins
+from bleepstore.objectstore.store import ObjectStore
+
+
+class UseCases(Struct, frozen=True):
+    """:ivar jobs: in the order in which they start: the epoch first."""
+
+    store: ObjectStore
+    jobs: Sequence[IPart]
+
+
+def credentials_of(auth: AuthConfig) -> tuple[Credential, ...]:
+    """The configured keys; the first is the root's."""
+    root = Account(
+        auth.owner_id or derived_owner_id(auth.access_key), auth.display_name or auth.access_key
+    )
+    more = (
+        Credential(
+            extra.access_key,
+            extra.secret_key,
+            Account(
+                extra.owner_id or derived_owner_id(extra.access_key),
+                extra.display_name or extra.access_key,
+                extra.email,
+            ),
+        )
+        for extra in auth.credentials
+    )
+    return (Credential(auth.access_key, auth.secret_key, root), *more)
+
+
+def build_use_cases(
+    config: Config,
+    metadata: IMetadataStore,
+    blobs: IBlobStore,
+    threads: IThreads,
+    clock: IReactorTime,
+    now: Now,
+    dice: Dice,
+) -> UseCases:
+    """Everything between the stores and the front."""
+    interval = config.jobs.interval_seconds
+    pins = Pins()
+    collector = Collector(clock, now, metadata, blobs, pins, interval=interval)
+    store = ObjectStore(
+        metadata=metadata,
+        blobs=blobs,
+        threads=threads,
+        now=now,
+        dice=dice,
+        pins=pins,
+        credentials=credentials_of(config.auth),
+        region=config.server.region,
+        node_id=config.cluster.node_id,
+        max_object_size=config.server.max_object_size,
+        released=collector.wake,
+        inline_max=config.storage.inline_max_bytes,
+    )
+    expiry = UploadExpiry(
+        clock,
+        now,
+        metadata,
+        collector.wake,
+        interval=interval,
+        max_age=config.multipart.expiry_days * config.jobs.day_seconds,
+    )
+    sweeper = Sweeper(clock, metadata, blobs, pins, store.ids)
+    return UseCases(store, (store, collector, sweeper, expiry))
