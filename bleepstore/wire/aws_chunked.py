@@ -217,12 +217,15 @@ class AwsChunkedDecoder:
         self._trailer_bytes += len(line)
         if self._trailer_bytes > MAX_TRAILER_BYTES:
             raise MalformedTrailerError
-        text = line[:-2] if line.endswith(b"\r\n") else line[:-1]
+        crlf = line.endswith(b"\r\n")
+        text = line[:-2] if crlf else line[:-1]
         if text:
             if self._trailer_signature:
                 raise MalformedTrailerError  # nothing comes after the signature
-            self._bare_line_feed = len(line) - len(text) == 1
+            self._bare_line_feed = not crlf
             self._take_trailer(text)
+        elif not crlf:
+            raise MalformedTrailerError
         elif self._bare_line_feed:
             self._bare_line_feed = False  # the second half of LF CRLF
         else:
