@@ -18,7 +18,6 @@ pipelines behind the one being served, or what is to be thrown away.  Its rules:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -35,14 +34,13 @@ from zope.interface import implementer
 from bleepstore.errors import (
     BadRequest,
     IncompleteBody,
-    RequestHeaderSectionTooLarge,
     RequestTimeout,
     SlowDown,
     StoreError,
 )
 from bleepstore.http.body import LARGE, NO_BODY, READ_SIZE, Body
-from bleepstore.http.head import HEAD_END
 from bleepstore.http.outbound import Outbound, StreamTransport, outbound_for
+from bleepstore.http.pending import HEAD_END, Pending
 from bleepstore.http.request import Request
 from bleepstore.http.response import CONTINUE, field_lines, status_line
 
@@ -63,8 +61,6 @@ LINGER_BYTES: Final = 64 * 1024 * 1024
 
 TURN: Final = 32
 """Pipelined requests that are served before other connections get their turn."""
-
-_BARE: Final = re.compile(rb"(?<!\r)\n|\r[^\n]")
 
 _CLOSE: Final = b"\r\nConnection: close"
 _KEEP: Final = b"\r\nConnection: keep-alive"
@@ -87,9 +83,7 @@ class HTTPChannel(Protocol):
         self.client_host = ""
         self.secure = False
         self._seconds = factory.reactor.seconds
-        self._input = bytearray()  # what waits to be parsed
-        self._searched = 0  # bytes of it in which no head's end was found
-        self._skipped_blank = False
+        self._input = Pending(factory.parser.max_size)
         self._request: Request | None = None  # the one being served
         self._body: Body | None = None  # that has not arrived whole
         self._continue_due = False
@@ -179,10 +173,10 @@ class HTTPChannel(Protocol):
             if end + 4 == len(data) and data[0] != 13:
                 self._begin(data)
             else:
-                self._input += data
+                self._input.append(data)
                 self._advance()
         else:
-            self._input += data
+            self._input.append(data)
             if self._request is None and not self.outbound.full:
                 self._advance()
             elif len(self._input) >= PIPELINE:
@@ -232,27 +226,14 @@ class HTTPChannel(Protocol):
 
     def _take_head(self) -> bytes | None:
         """Cut a whole head off the input; None while its end has not arrived."""
-        waiting = self._input
-        if not self._skipped_blank and waiting.startswith(b"\r\n"):
-            # An empty line before the request line is ignored (RFC 9112, section 2.2), but one.
-            del waiting[:2]
-            self._skipped_blank = True
-        end = waiting.find(HEAD_END, self._searched)
-        if end >= 0:
-            head = bytes(waiting[: end + 4])
-            del waiting[: end + 4]
-            self._searched = 0
-            self._skipped_blank = False
-            return head
-        if len(waiting) > self.factory.parser.max_size:
-            self._refuse(RequestHeaderSectionTooLarge())
-        elif _BARE.search(waiting, max(0, self._searched - 1)) is not None:
-            # A head whose lines end otherwise would never be found to end.
-            self._refuse(BadRequest("A line of the request's head does not end in CRLF."))
-        elif self._expire != self._head_out:
+        try:
+            head = self._input.take_head()
+        except StoreError as error:
+            self._refuse(error)
+            return None
+        if head is None and self._input and self._expire != self._head_out:
             self._expect(self.factory.limits.read_timeout, self._head_out)
-        self._searched = max(0, len(waiting) - 3)
-        return None
+        return head
 
     def _begin(self, head_bytes: bytes) -> None:
         """Parse a head and call the handler."""
@@ -279,9 +260,7 @@ class HTTPChannel(Protocol):
             if length is None or length > LARGE:
                 self.outbound.read_widely(READ_SIZE)
             if self._input:
-                arrived = bytes(self._input)
-                self._input.clear()
-                self._receive(body, arrived)
+                self._receive(body, self._input.take_all())
         try:
             factory.handler(request)
         except Exception:
@@ -306,12 +285,10 @@ class HTTPChannel(Protocol):
             self._expire = None
             self.outbound.read_widely(0)
             if rest:
-                self._input += rest
+                self._input.append(rest)
         if self._request is None:  # nobody wants it
             if body.complete:
                 self._await_request()
-            elif body.received > body_allowance(body):
-                self._end()
             return
         if chunk and body.waiting:
             self._expire = None
@@ -355,7 +332,7 @@ class HTTPChannel(Protocol):
                 not request.keep_alive
                 or self.factory.stopping
                 or (self._eof and not self._input)
-                or (body is not None and (self._continue_due or not body_is_short(body)))
+                or (body is not None and (self._continue_due or not _is_short(body)))
             ):
                 self._close_after = True
             else:
@@ -536,12 +513,7 @@ class HTTPChannel(Protocol):
             self._body.fail(RequestTimeout())
 
 
-def body_is_short(body: Body) -> bool:
+def _is_short(body: Body) -> bool:
     """Whether the rest of a body that nobody read is worth reading to keep the connection."""
     missing = body.missing
     return not body.failed and missing is not None and missing <= DRAIN
-
-
-def body_allowance(body: Body) -> int:
-    """Bytes of a body that may arrive in all while it is discarded."""
-    return body.length if body.length is not None else 0

@@ -36,8 +36,6 @@ from bleepstore.errors import (
 )
 from bleepstore.interfaces.http import Header
 
-HEAD_END: Final = b"\r\n\r\n"
-
 _TCHAR: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 
 # The target may hold any visible character but "#", and raw bytes of UTF-8, which some clients

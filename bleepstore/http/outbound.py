@@ -122,12 +122,8 @@ class Outbound:
         self._transport.unregisterProducer()
         self._transport.loseConnection()
 
-    def half_close(self) -> bool:
-        """Say that nothing more comes, when all is sent, and go on reading.
-
-        :returns: whether the transport can.
-        """
-        return False
+    def half_close(self) -> None:
+        """Say that nothing more comes, when all is sent, and go on reading; if it can be said."""
 
     def abort(self) -> None:
         """Cut the connection; what is unsent is lost."""
@@ -197,10 +193,9 @@ class SocketOutbound(Outbound):
     def read_widely(self, size: int) -> None:
         self._connection.bufferSize = size or _READ_SIZE
 
-    def half_close(self) -> bool:
+    def half_close(self) -> None:
         self._transport.unregisterProducer()
         self._transport.loseWriteConnection()
-        return True
 
 
 def _queued(connection: Connection) -> int:

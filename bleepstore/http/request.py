@@ -130,8 +130,8 @@ class Request(WebRequest):
             channel.outbound.write_all((b"".join(pieces), body))
         self._done()
 
-    def start(self, status: int, headers: Sequence[Header], reason: bytes | None = None) -> None:
-        """As :meth:`IHttpRequest.start`; ``reason`` replaces the status's usual phrase."""
+    def start(self, status: int, headers: Sequence[Header]) -> None:
+        """As :meth:`IHttpRequest.start`."""
         channel, announced = self._begin(status, headers)
         if channel is None:
             return
@@ -149,7 +149,7 @@ class Request(WebRequest):
         else:
             channel.close_after_response()  # its end is the connection's
         pieces = (
-            status_line(status, reason),
+            status_line(status),
             channel.factory.date(),
             field_lines(headers),
             coding,
@@ -212,6 +212,8 @@ class Request(WebRequest):
 
     def _done(self) -> None:
         channel = self.channel
+        if self.producer is not None:
+            self.unregisterProducer()
         self.finished = 1
         self.channel = None
         if self._watchers is not None:

@@ -36,16 +36,12 @@ _STATUS_LINE: Final = {
 _UNSAFE: Final = bytes.maketrans(b"\r\n\0", b"   ")
 
 
-def status_line(status: int, reason: bytes | None = None) -> bytes:
+def status_line(status: int) -> bytes:
     """The status line and the Server field, up to the value of Date."""
-    if reason is not None:
-        reason = reason.translate(_UNSAFE)
-    else:
-        line = _STATUS_LINE.get(status)
-        if line is not None:
-            return line
-        reason = b"Unknown"
-    return b"HTTP/1.1 %d %b\r\nServer: %b\r\nDate: " % (status, reason, SERVER)
+    line = _STATUS_LINE.get(status)
+    if line is None:
+        return b"HTTP/1.1 %d Unknown\r\nServer: %b\r\nDate: " % (status, SERVER)
+    return line
 
 
 def date_bytes(now: float) -> bytes:

@@ -122,7 +122,7 @@ class WebRequest(TwistedRequest):
         return None if self.channel is None else self.channel.transport
 
     @cached_property
-    def _adapterCache(self) -> dict[str, Any]:
+    def _adapterCache(self) -> dict[str, Any]:  # type: ignore[override]
         return {}
 
     @property
@@ -172,6 +172,12 @@ class WebRequest(TwistedRequest):
             if name.lower() not in _OWN
             for value in values
         ]
+
+    def unregisterProducer(self) -> None:
+        """As IRequest's consumer half; also after the client has gone."""
+        self.producer = None
+        if self.channel is not None:
+            self.channel.unregisterProducer()
 
     # The end
 
