@@ -174,9 +174,7 @@ class World:
         self.rolls = 0
         self.store = self.process(max_object_size, region)
 
-    def process(
-        self, max_object_size: int = 5 * 1024**4, region: str = "us-east-1"
-    ) -> ObjectStore:
+    def process(self, max_object_size: int = 5 * 1024**4, region: str = "us-east-1") -> ObjectStore:
         """A new process on the same stores."""
         store = ObjectStore(
             metadata=self.metadata,  # type: ignore[arg-type]
