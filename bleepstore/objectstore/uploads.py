@@ -197,11 +197,13 @@ class Uploads:
     ) -> Part:
         upload = await self._writable(caller, name, number)
         algorithm = upload.checksum_algorithm
-        if claims.checksum is not None and claims.checksum.algorithm is not algorithm:
+        claimed = claims.checksum
+        # Where the upload has no algorithm a part may come with any: SDKs add one of their own
+        # choice to every part, unasked.  It is verified, and CRC64NVME is what is kept.
+        if claimed is not None and algorithm is not None and claimed.algorithm is not algorithm:
             raise InvalidRequest(
-                "Checksum Type mismatch occurred, expected checksum Type: "
-                f"{'null' if algorithm is None else algorithm.lower()}, "
-                f"actual checksum Type: {claims.checksum.algorithm.lower()}"
+                f"Checksum Type mismatch occurred, expected checksum Type: {algorithm.lower()}, "
+                f"actual checksum Type: {claimed.algorithm.lower()}"
             )
         body = await self._publisher.take(
             payload,
@@ -215,6 +217,7 @@ class Uploads:
             MAX_PART_SIZE,
             part_algorithm(upload),
         )
+        checksum = body.scrub if algorithm is None else body.checksum
         await self._publisher.submit(
             PutPart(
                 at=caller.at,
@@ -225,7 +228,7 @@ class Uploads:
                 number=number,
                 size=body.size,
                 etag=body.md5,
-                checksum=body.checksum,
+                checksum=checksum,
                 extents=body.extents,
             ),
             body.extents,
@@ -235,7 +238,7 @@ class Uploads:
             size=body.size,
             etag=body.md5,
             last_modified=caller.at,
-            checksum=body.checksum,
+            checksum=checksum,
         )
 
     async def _copy_part(self, caller: Caller, request: PartCopyRequest) -> Part:

@@ -290,6 +290,17 @@ class Server:
             seed=7,
         )
 
+    def counted(self, operation: str, status: str = "success") -> float:
+        """The value of the operation's counter."""
+        held = result_of(self.metadata.totals())
+        return sum(
+            sample.value
+            for family in self.metrics.collect(held)
+            for sample in family.samples
+            if sample.name == "bleepstore_s3_operations_total"
+            and sample.labels == {"operation": operation, "status": status}
+        )
+
     def now(self) -> int:
         return time.time_ns() // 1_000_000 + self.skew
 
