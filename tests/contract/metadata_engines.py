@@ -1,0 +1,77 @@
+"""Every implementation of IMetadataStore, and how to make one and drive it.
+
+``tests/metadata/test_contract.py`` finds an implementation that is missing here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+
+from bleepstore.metadata.memory import MemoryMetadata
+from bleepstore.metadata.sqlite import SqliteMetadata
+from bleepstore.streams.threads import ImmediateThreads
+
+T = TypeVar("T")
+
+TURNS = 10_000
+
+
+def sqlite(directory: Path, clock: Clock, **more: Any) -> SqliteMetadata:
+    return SqliteMetadata(directory / "metadata.db", clock, ImmediateThreads(), **more)
+
+
+def memory(directory: Path, clock: Clock) -> MemoryMetadata:
+    return MemoryMetadata()
+
+
+ENGINES: dict[type[Any], Callable[[Path, Clock], Any]] = {
+    SqliteMetadata: sqlite,
+    MemoryMetadata: memory,
+}
+
+
+class Turns:
+    """A reactor of a clock alone: turns until what is awaited has its answer."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+
+    def start(self, waiting: Coroutine[Deferred[Any], Any, T]) -> Deferred[T]:
+        return Deferred.fromCoroutine(waiting)
+
+    def run(self, waiting: Awaitable[T]) -> T:
+        """The result of an awaitable, or what it raises."""
+
+        async def wait() -> T:
+            return await waiting
+
+        return self.result(Deferred.fromCoroutine(wait()))
+
+    def result(self, waiting: Deferred[T]) -> T:
+        answers: list[Any] = []
+        waiting.addBoth(answers.append)
+        for _ in range(TURNS):
+            if answers:
+                break
+            self.clock.advance(0)
+        assert answers, f"no answer within {TURNS} turns"
+        answer = answers[0]
+        if isinstance(answer, Failure):
+            answer.raiseException()
+        return answer
+
+    def at_once(self, waiting: Awaitable[T]) -> T:
+        """The result of what must not suspend."""
+        steps = waiting.__await__()
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        raise AssertionError("it suspended")
