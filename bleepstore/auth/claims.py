@@ -115,8 +115,9 @@ def check_signed_headers(
 ) -> None:
     """Refuse a list of signed headers that leaves out what must be signed.
 
-    "The host header and any x-amz-* headers that you plan to include in your request must also
-    be added" (API Reference, Task 1: Create a Canonical Request).
+    The host, and "any x-amz-* headers that you plan to include in your request must also be
+    added" (API Reference, Task 1: Create a Canonical Request).  That page asks for Content-Type
+    too, but S3 does not insist on it, and presigned uploads rely on that.
     """
     signed = frozenset(names)
     if len(signed) != len(names):

@@ -103,7 +103,8 @@ def _components(value: bytes) -> tuple[bytes, bytes, bytes]:
 def _request_time(headers: Mapping[bytes, bytes]) -> tuple[bytes, bytes, int]:
     """The time as sent, as signed, and in milliseconds.
 
-    "If the request includes both, x-amz-date takes precedence" (Common Request Headers).
+    "If you specify both, the value specified for the x-amz-date header takes precedence" (API
+    Reference, Common Request Headers).
     """
     sent = headers.get(b"x-amz-date")
     if sent is not None:

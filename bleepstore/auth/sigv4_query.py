@@ -61,12 +61,12 @@ def parse_query_claim(
         raise AuthorizationQueryParametersError(
             "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\""
         )
-    access_key, scope = parse_credential(found[b"X-Amz-Credential"], date, region, _malformed)
+    access_key, scope = parse_credential(found[b"X-Amz-Credential"], date, region, _bad_credential)
     expires = _expires(found[b"X-Amz-Expires"])
     _check_validity(time, expires, now)
     signed = found[b"X-Amz-SignedHeaders"].lower()
     names = signed.split(b";")
-    check_signed_headers(headers, names, _malformed)
+    check_signed_headers(headers, names, _bad_signed_headers)
     payload = _payload(found, headers)
     return Claim(
         kind=ClaimKind.QUERY,
@@ -166,7 +166,13 @@ def _payload(found: Mapping[bytes, bytes], headers: Mapping[bytes, bytes]) -> Pa
     return UNSIGNED if value is None else parse_payload(value)
 
 
-def _malformed(why: str, details: dict[str, str]) -> StoreError:
+def _bad_credential(why: str, details: dict[str, str]) -> StoreError:
     return AuthorizationQueryParametersError(
         f"Error parsing the X-Amz-Credential parameter; {why}", **details
+    )
+
+
+def _bad_signed_headers(why: str, details: dict[str, str]) -> StoreError:
+    return AuthorizationQueryParametersError(
+        f"Error parsing the X-Amz-SignedHeaders parameter; {why}", **details
     )

@@ -10,9 +10,9 @@ API Reference::
                             name:value CRLF ...  x-amz-trailer-signature:<64 hex> CRLF  CRLF
     unsigned, with trailer  10000 CRLF <data> CRLF ... 0 CRLF  name:value CRLF ...  CRLF
 
-The API Reference ends a trailing header with LF CRLF instead of CRLF, and some clients do so;
-both are taken.  All else is strict.  Chunks may have any size: S3's lower bound of 8 KiB is a
-rule about cost, and SDKs that stream break it.
+Some clients end trailing headers with LF CRLF instead of CRLF, since the LF is a part of what is
+signed; both are taken.  All else is strict.  Chunks may have any size: S3's lower bound of 8 KiB
+is a rule about cost, and SDKs that stream break it.
 
 Signatures are taken out, not checked: that is ``auth.chunks``'s.
 """

@@ -137,6 +137,11 @@ def test_every_parameter_is_needed_once(name: bytes) -> None:
     [
         (b"X-Amz-Algorithm", b"HMAC", 'X-Amz-Algorithm only supports "AWS4-HMAC-SHA256"'),
         (b"X-Amz-Date", b"2025-11-21", "X-Amz-Date must be in the ISO8601 Long Format"),
+        (
+            b"X-Amz-SignedHeaders",
+            b"host%3Bhost",
+            "Error parsing the X-Amz-SignedHeaders parameter; a header is listed twice",
+        ),
         (b"X-Amz-Date", b"", "X-Amz-Date must be in the ISO8601 Long Format"),
         (
             b"X-Amz-Credential",
