@@ -18,7 +18,6 @@ pipelines behind the one being served, or what is to be thrown away.  Its rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from twisted.internet.defer import Deferred
@@ -43,6 +42,7 @@ from bleepstore.http.outbound import Outbound, StreamTransport, outbound_for
 from bleepstore.http.pending import HEAD_END, Pending
 from bleepstore.http.request import Request
 from bleepstore.http.response import CONTINUE, field_lines, status_line
+from bleepstore.http.watch import Watch
 
 if TYPE_CHECKING:
     from bleepstore.http.factory import HTTPFactory
@@ -97,11 +97,7 @@ class HTTPChannel(Protocol):
         self._eof = False  # the client sends no more
         self._lost = False
         self._drain: Deferred[None] | None = None  # a sender waits
-        self._deadline = 0.0
-        self._expire: Callable[[], None] | None = None
-        self._taken = 0
-        self._stalled: float | None = None
-        self._checked = 0.0
+        self._watch = Watch(factory.reactor.seconds, factory.limits.write_timeout)
 
     # Connection
 
@@ -115,10 +111,9 @@ class HTTPChannel(Protocol):
         if set_no_delay is not None:
             set_no_delay(True)
         self.outbound = outbound_for(transport, self._drained)
-        self._checked = self._seconds()
         crowd = self.factory.connected(self)
         if crowd == 0:
-            self._expect(self.factory.limits.idle_timeout, self._idle_out)
+            self._watch.expect(self.factory.limits.idle_timeout, self._close)
         elif crowd == 1:
             self._refuse(SlowDown())
         else:
@@ -126,7 +121,7 @@ class HTTPChannel(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._lost = self._closing = True
-        self._expire = None
+        self._watch.clear()
         self._input.clear()
         self.factory.disconnected(self)
         request, self._request = self._request, None
@@ -152,12 +147,12 @@ class HTTPChannel(Protocol):
     def writeConnectionLost(self) -> None:
         """The writing side is shut: from now on the client may read the rest and close."""
         if self._lingering:
-            self._expect(LINGER_TIME, self._close)
+            self._watch.expect(LINGER_TIME, self._close)
 
     def abort(self) -> None:
         """Cut the connection at once."""
         self._closing = True
-        self._expire = None
+        self._watch.clear()
         self.outbound.abort()
 
     # Input
@@ -231,13 +226,13 @@ class HTTPChannel(Protocol):
         except StoreError as error:
             self._refuse(error)
             return None
-        if head is None and self._input and self._expire != self._head_out:
-            self._expect(self.factory.limits.read_timeout, self._head_out)
+        if head is None and self._input and not self._watch.expects(self._head_out):
+            self._watch.expect(self.factory.limits.read_timeout, self._head_out)
         return head
 
     def _begin(self, head_bytes: bytes) -> None:
         """Parse a head and call the handler."""
-        self._expire = None
+        self._watch.clear()
         factory = self.factory
         try:
             head = factory.parser.parse(head_bytes)
@@ -275,14 +270,14 @@ class HTTPChannel(Protocol):
         try:
             chunk, rest = body.decode(data)
         except BadRequest as error:
-            self._expire = None
+            self._watch.clear()
             body.fail(error)
             if self._request is None:
                 self._end()
             return
         if body.complete:
             self._body = None
-            self._expire = None
+            self._watch.clear()
             self.outbound.read_widely(0)
             if rest:
                 self._input.append(rest)
@@ -291,7 +286,7 @@ class HTTPChannel(Protocol):
                 self._await_request()
             return
         if chunk and body.waiting:
-            self._expire = None
+            self._watch.clear()
         body.deliver(chunk)
         if len(self._input) >= PIPELINE and not self._ready():
             self._pause()
@@ -304,7 +299,7 @@ class HTTPChannel(Protocol):
             if self._request is not None and not self._request.started:
                 self.outbound.write(CONTINUE)
         self._resume()
-        self._expect(self.factory.limits.read_timeout, self._body_out)
+        self._watch.expect(self.factory.limits.read_timeout, self._body_out)
 
     def body_room(self) -> None:
         self._resume()
@@ -393,16 +388,15 @@ class HTTPChannel(Protocol):
         if body is not None:
             body.discard()
             self._resume()
-            self._expect(self.factory.limits.read_timeout, self._close)
+            self._watch.expect(self.factory.limits.read_timeout, self._close)
             return
-        self._deadline = now + self.factory.limits.idle_timeout
-        self._expire = self._idle_out
+        self._watch.expect_by(now + self.factory.limits.idle_timeout, self._close)
         if self._input or self._paused or self._eof:
             self._advance()
 
     def _await_request(self) -> None:
         """A body that nobody wanted has ended: the next request may come."""
-        self._expect(self.factory.limits.idle_timeout, self._idle_out)
+        self._watch.expect(self.factory.limits.idle_timeout, self._close)
         self._advance()
 
     def _observe(self, request: Request) -> None:
@@ -450,7 +444,7 @@ class HTTPChannel(Protocol):
             self._close()
             return
         self._lingering = True
-        self._expect(LINGER_TIME, self._close)
+        self._watch.expect(LINGER_TIME, self._close)
         self.outbound.half_close()
         self._resume()
 
@@ -467,43 +461,20 @@ class HTTPChannel(Protocol):
         self._input.clear()
         if self._lost:
             return
-        self._expect(LINGER_TIME, self.abort)  # TLS waits for the client's farewell
+        self._watch.expect(LINGER_TIME, self.abort)  # TLS waits for the client's farewell
         self.outbound.close()
 
     # Time
 
-    def _expect(self, within: float, otherwise: Callable[[], None]) -> None:
-        self._deadline = self._seconds() + within
-        self._expire = otherwise
-
     def check(self, now: float) -> None:
         """Called by the factory about once a second: has anything taken too long?"""
-        if self.outbound.unsent():
-            taken = self.outbound.taken()
-            if self._stalled is None or taken > self._taken:
-                self._taken = taken
-                self._stalled = now
-            elif now - self._stalled >= self.factory.limits.write_timeout:
-                self.abort()
-                return
-            if self._expire is not None and self._request is None:
-                # The client is still taking the response; its time starts when it has it.
-                self._deadline += now - self._checked
-        else:
-            self._stalled = None
-        self._checked = now
-        if self._expire is not None and now >= self._deadline:
-            expire, self._expire = self._expire, None
-            expire()
+        self._watch.check(now, self.outbound, self._request is not None)
 
     def shut_down(self) -> None:
         """The server stops: close if nothing is being served, else behind the response."""
         self._close_after = True
         if self._request is None and not self._closing:
             self._close()
-
-    def _idle_out(self) -> None:
-        self._close()
 
     def _head_out(self) -> None:
         self._refuse(RequestTimeout())

@@ -27,10 +27,10 @@ from httptools import (
     HttpRequestParser,
 )
 
+from bleepstore import errors
 from bleepstore.errors import (
     BadRequest,
     InvalidURI,
-    NotImplemented,
     RequestHeaderSectionTooLarge,
     StoreError,
 )
@@ -135,7 +135,7 @@ class HeadParser:
         if len(target) > self._max_target or len(head) - len(target) > self._max_head:
             raise RequestHeaderSectionTooLarge
         if method == b"CONNECT":
-            raise NotImplementedError("This server is no proxy.")
+            raise errors.NotImplemented("This server is no proxy.")
         headers = self._split(head if target.isascii() else _without_target(head, match))
         if len(headers) > self._max_headers:
             raise RequestHeaderSectionTooLarge
@@ -155,7 +155,7 @@ class HeadParser:
             self._renew()  # Upgrade is ignored (RFC 9110, section 7.8)
         except HttpParserInvalidMethodError:
             self._renew()
-            raise NotImplementedError("The request method is unknown.") from None
+            raise errors.NotImplemented("The request method is unknown.") from None
         except HttpParserError as error:
             self._renew()
             raise BadRequest(f"{BadRequest.message} {error}.") from None
@@ -237,5 +237,5 @@ def _fault(head: bytes) -> StoreError:
     if _HEAD.fullmatch(method + b" / " + version + b"\r\n" + head[line.end() :]) is None:
         return BadRequest("The header section is malformed.")
     if method == b"CONNECT":
-        return NotImplemented("This server is no proxy.")
+        return errors.NotImplemented("This server is no proxy.")
     return InvalidURI()
