@@ -10,23 +10,29 @@ from __future__ import annotations
 import binascii
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable
+from functools import cache
 from hashlib import md5, sha1, sha256
-
-from awscrt import checksums as crt
 
 from bleepstore.model.checksums import Checksum, ChecksumAlgorithm, ChecksumType
 from bleepstore.model.objects import PartInfo, Upload
 
-_COMBINE: dict[ChecksumAlgorithm, Callable[[int, int, int], int]] = {
-    ChecksumAlgorithm.CRC32: crt.combine_crc32,
-    ChecksumAlgorithm.CRC32C: crt.combine_crc32c,
-    ChecksumAlgorithm.CRC64NVME: crt.combine_crc64nvme,
-}
-_CRC: dict[ChecksumAlgorithm, Callable[[bytes], int]] = {
-    ChecksumAlgorithm.CRC32: crt.crc32,
-    ChecksumAlgorithm.CRC32C: crt.crc32c,
-    ChecksumAlgorithm.CRC64NVME: crt.crc64nvme,
-}
+Crc = Callable[[bytes], int]
+Combine = Callable[[int, int, int], int]
+
+
+@cache
+def _crc_functions() -> dict[ChecksumAlgorithm, tuple[Crc, Combine]]:
+    """The CRC of some bytes, and that of two runs out of theirs and the second one's length.
+
+    The first call imports awscrt: 36 ms and 6 MiB, which a start need not spend.
+    """
+    from awscrt import checksums as crt
+
+    return {
+        ChecksumAlgorithm.CRC32: (crt.crc32, crt.combine_crc32),
+        ChecksumAlgorithm.CRC32C: (crt.crc32c, crt.combine_crc32c),
+        ChecksumAlgorithm.CRC64NVME: (crt.crc64nvme, crt.combine_crc64nvme),
+    }
 
 
 def etag_of_parts(etags: Iterable[str]) -> str:
@@ -70,9 +76,9 @@ def checksum_of_parts(
     if type_ is ChecksumType.COMPOSITE:
         whole = _digest(algorithm, b"".join(raw))
         return Checksum(algorithm, f"{b64encode(whole).decode()}-{len(raw)}", type_)
-    combine = _COMBINE.get(algorithm)
-    if combine is None:
+    if not algorithm.is_crc:
         return None
+    _, combine = _crc_functions()[algorithm]
     crc = 0  # the CRC of nothing
     for each, size in zip(raw, sizes, strict=True):
         crc = combine(crc, int.from_bytes(each, "big"), size)
@@ -84,4 +90,5 @@ def _digest(algorithm: ChecksumAlgorithm, data: bytes) -> bytes:
         return sha1(data, usedforsecurity=False).digest()
     if algorithm is ChecksumAlgorithm.SHA256:
         return sha256(data).digest()
-    return _CRC[algorithm](data).to_bytes(algorithm.size, "big")
+    crc, _ = _crc_functions()[algorithm]
+    return crc(data).to_bytes(algorithm.size, "big")
