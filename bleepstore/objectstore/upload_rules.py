@@ -26,6 +26,27 @@ def part_algorithm(upload: Upload) -> ChecksumAlgorithm:
     return upload.checksum_algorithm or ChecksumAlgorithm.CRC64NVME
 
 
+def comparable(upload: Upload, parts: tuple[CompletedPart, ...]) -> tuple[CompletedPart, ...]:
+    """The parts that a client names, without the checksums that were not kept.
+
+    Where the upload has no algorithm a part may have come with any; it was verified then, and
+    only CRC64NVME is kept to compare with.
+    """
+    if upload.checksum_algorithm is not None:
+        return parts
+    kept = part_algorithm(upload)
+    return tuple(
+        [
+            CompletedPart(
+                part.number,
+                part.etag,
+                {kept: part.checksums[kept]} if kept in part.checksums else {},
+            )
+            for part in parts
+        ]
+    )
+
+
 def checksum_type(
     algorithm: ChecksumAlgorithm | None, wanted: ChecksumType | None
 ) -> ChecksumType | None:

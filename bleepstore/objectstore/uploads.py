@@ -48,6 +48,7 @@ from bleepstore.objectstore.requests import (
 from bleepstore.objectstore.shield import shield
 from bleepstore.objectstore.upload_rules import (
     checksum_type,
+    comparable,
     part_algorithm,
     require_order,
     require_part_number,
@@ -259,6 +260,7 @@ class Uploads:
         bucket = await self._metadata.get_bucket(name.bucket)
         require_bucket(bucket, caller, Permission.WRITE)
         require_order(request.parts)
+        parts = request.parts
         try:
             upload = await self._metadata.get_upload(name.bucket, name.key, name.upload_id)
         except NoSuchUpload:
@@ -267,6 +269,7 @@ class Uploads:
             pass
         else:
             require_upload_party(bucket, upload, caller)
+            parts = comparable(upload, parts)
             await self._require_size(request)
         result = await self._publisher.submit(
             CompleteUpload(
@@ -276,7 +279,7 @@ class Uploads:
                 key=name.key,
                 upload_id=name.upload_id,
                 version_id=NULL_VERSION,
-                parts=request.parts,
+                parts=parts,
                 checksum=request.whole.checksum,
                 checksum_type=request.whole.checksum_type,
                 expected_size=request.whole.size,

@@ -14,7 +14,7 @@ from tests.objectstore.driving import Running, run
 class Work:
     """Counts its units; each answers with the next of ``answers``."""
 
-    def __init__(self, clock: Clock, *answers: "float | None | Exception | Deferred[None]") -> None:
+    def __init__(self, clock: Clock, *answers: "float | Exception | Deferred[None] | None") -> None:
         self.clock = clock
         self.answers = list(answers)
         self.times: list[float] = []
