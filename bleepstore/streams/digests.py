@@ -79,6 +79,11 @@ class Digests:
                 self._crcs[algorithm] = 0
         self._hashes = [each for each in (self._md5, self._sha1, self._sha256) if each]
 
+    @property
+    def slow(self) -> bool:
+        """Whether there is a hash among them, ten times as slow as a CRC."""
+        return bool(self._hashes)
+
     def update(self, *pieces: Bytes) -> None:
         """Take the next bytes, in order."""
         for piece in pieces:

@@ -40,7 +40,7 @@ INLINE_MAX = 16 * 1024
 BATCH = 256 * 1024
 """Bytes that are handed to threads at once."""
 
-IN_FLIGHT = 2
+IN_FLIGHT = 3
 """Batches under way while the next one is gathered."""
 
 _CRC64NVME = ChecksumAlgorithm.CRC64NVME
@@ -191,10 +191,11 @@ class _Upload:
         self.rest = Digests(md5=False, sha256=checks.sha256, algorithms=checks.algorithms)
         self._writer = writer
         self._md5_lane = threads.lane()
-        self._rest_lane = threads.lane()
+        # A CRC of bytes that MD5 has just brought into the cache costs less than a hop.
+        self._rest_lane = threads.lane() if self.rest.slow else None
         self._batch: list[bytes | memoryview] = []
         self._room = BATCH
-        self._hashing: deque[tuple[Deferred[None], Deferred[None]]] = deque()
+        self._hashing: deque[list[Deferred[None]]] = deque()
         self._writing: Deferred[None] | None = None
 
     async def add(self, data: bytes) -> None:
@@ -219,15 +220,22 @@ class _Upload:
         if len(self._hashing) >= IN_FLIGHT:
             for hashing in self._hashing.popleft():
                 await hashing
-        self._hashing.append(
-            (
-                _begin(self._md5_lane.run(self.md5.update, *batch)),
-                _begin(self._rest_lane.run(self.rest.update, *batch)),
-            )
-        )
+        if self._rest_lane is None:
+            lanes = [self._md5_lane.run(self._update_both, batch)]
+        else:
+            lanes = [
+                self._md5_lane.run(self.md5.update, *batch),
+                self._rest_lane.run(self.rest.update, *batch),
+            ]
+        self._hashing.append([_begin(lane) for lane in lanes])
         if self._writing is not None:
             await self._writing
         self._writing = _begin(self._writer.write(*batch))
+
+    def _update_both(self, batch: list[bytes | memoryview]) -> None:
+        for piece in batch:
+            self.md5.update(piece)
+            self.rest.update(piece)
 
     async def settle(self) -> None:
         """Wait until everything is hashed and written."""
@@ -249,10 +257,10 @@ class _Upload:
         await cleaned
 
     async def _clean(self) -> None:
-        for pair in self._hashing:
-            for hashing in pair:
+        for lanes in self._hashing:
+            for hashing in lanes:
                 hashing.addErrback(_forget)
-        if self._writing is not None and not self._writing.called:
+        if self._writing is not None:
             await self._writing.addErrback(_forget)
         await self._writer.abort()
 
