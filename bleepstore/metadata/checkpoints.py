@@ -40,7 +40,8 @@ class Checkpoints:
         self._threads = threads
         self._limit = limit
         self._since = 0
-        self._copying: Deferred[None] | None = None
+        self._copying = False
+        self._copied: Deferred[None] | None = None
         self.due = False
         self.completed = 0
         self.failed = 0
@@ -51,9 +52,10 @@ class Checkpoints:
 
         :param written: estimated bytes written to the log since the start.
         """
-        if written - self._since >= self._limit and self._copying is None and not self.due:
+        if written - self._since >= self._limit and not self._copying and not self.due:
             self._since = written
-            self._copying = Deferred.fromCoroutine(self._copy())
+            self._copying = True
+            self._copied = Deferred.fromCoroutine(self._copy())
 
     async def finish(self) -> None:
         """The second stroke.  Nothing may write meanwhile."""
@@ -65,13 +67,13 @@ class Checkpoints:
 
     async def stop(self) -> None:
         """Wait for the stroke under way."""
-        if self._copying is not None:
-            await self._copying
+        if self._copied is not None:
+            await self._copied
 
     async def _copy(self) -> None:
         await self._run("PASSIVE")
         self.due = True
-        self._copying = None
+        self._copying = False
 
     async def _run(self, mode: str) -> bool:
         """Run a checkpoint in a thread; whether it copied the whole log."""

@@ -17,7 +17,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from bleepstore.metadata.schema import UnusableDatabase, prepare
+from bleepstore.metadata.schema import UnusableDatabase, is_ours, prepare
 
 WRITER_CACHE_KIB = 16 * 1024
 READER_CACHE_KIB = 4 * 1024
@@ -94,6 +94,7 @@ class Database:
         connection = _connect(str(self.path), WRITER_CACHE_KIB)
         try:
             connection.execute("PRAGMA busy_timeout = 5000")
+            is_ours(connection, str(self.path))  # before anything is changed in another's file
             ((mode,),) = connection.execute("PRAGMA journal_mode = WAL").fetchall()
             if mode != "wal":
                 raise UnusableDatabase(f"{self.path}: its file system has no shared memory for WAL")

@@ -114,11 +114,11 @@ def prepare(connection: sqlite3.Connection, path: str) -> None:
     :param path: for messages.
     :raises UnusableDatabase: it belongs to another program, or to another version of this one.
     """
-    if _is_ours(connection, path):
+    if is_ours(connection, path):
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if not _is_ours(connection, path):
+        if not is_ours(connection, path):
             for statement in TABLES:
                 connection.execute(statement)
             connection.executemany(
@@ -133,8 +133,11 @@ def prepare(connection: sqlite3.Connection, path: str) -> None:
         raise
 
 
-def _is_ours(connection: sqlite3.Connection, path: str) -> bool:
-    """True: the tables are there.  False: the database is empty."""
+def is_ours(connection: sqlite3.Connection, path: str) -> bool:
+    """Whether the tables are there; False: the database is empty.
+
+    :raises UnusableDatabase: it belongs to another program, or to another version of this one.
+    """
     ((application,),) = connection.execute("PRAGMA application_id").fetchall()
     ((version,),) = connection.execute("PRAGMA user_version").fetchall()
     ((tables,),) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()

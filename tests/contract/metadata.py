@@ -5,9 +5,12 @@ A test class derives from :class:`MetadataContract` and gives ``store`` and ``tu
 
 from __future__ import annotations
 
+from base64 import b64encode
+from hashlib import sha256
 from typing import Any
 
 import pytest
+from awscrt.checksums import crc64nvme
 from zope.interface.verify import verifyObject
 
 from bleepstore.errors import (
@@ -71,7 +74,7 @@ PUBLIC = canned_acl(CannedAcl.PUBLIC_READ, OWNER, OWNER)
 
 
 class MetadataContract:
-    @pytest.fixture()
+    @pytest.fixture
     def do(self, store: Any, turns: Turns) -> Any:
         """Submit commands; the result of the last one."""
 
@@ -80,7 +83,7 @@ class MetadataContract:
 
         return submit
 
-    @pytest.fixture()
+    @pytest.fixture
     def ask(self, store: Any, turns: Turns) -> Any:
         """Ask a query by name."""
 
@@ -489,10 +492,6 @@ class MetadataContract:
         do(complete((1, 3), expected_size=10 * MIB))
 
     def test_the_full_object_checksum_is_combined_from_the_parts(self, do: Any, ask: Any) -> None:
-        from base64 import b64encode
-
-        from awscrt.checksums import crc64nvme
-
         def checksum(data: bytes) -> Checksum:
             return crc64(b64encode(crc64nvme(data).to_bytes(8, "big")).decode())
 
@@ -508,9 +507,6 @@ class MetadataContract:
         assert ask("get_object", "bucket", "big").version.checksum == whole
 
     def test_a_composite_checksum_is_that_of_the_parts_checksums(self, do: Any, ask: Any) -> None:
-        from base64 import b64encode
-        from hashlib import sha256
-
         digests = [sha256(b"%d" % n).digest() for n in (1, 2)]
         sha = ChecksumAlgorithm.SHA256
         do(bucket(), upload(checksum_algorithm=sha))

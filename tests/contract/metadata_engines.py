@@ -36,11 +36,24 @@ ENGINES: dict[type[Any], Callable[[Path, Clock], Any]] = {
 }
 
 
+class TurningClock(Clock):
+    """A clock whose ``advance`` is one turn of a reactor: what is scheduled during a turn waits
+    for the next one, even with no delay (Clock itself would call it in the same go)."""
+
+    def advance(self, amount: float) -> None:
+        self.rightNow += amount
+        for call in sorted(self.calls, key=lambda call: call.getTime()):
+            if call.active() and call.getTime() <= self.rightNow:
+                self.calls.remove(call)
+                call.called = 1
+                call.func(*call.args, **call.kw)
+
+
 class Turns:
     """A reactor of a clock alone: turns until what is awaited has its answer."""
 
     def __init__(self) -> None:
-        self.clock = Clock()
+        self.clock = TurningClock()
 
     def start(self, waiting: Coroutine[Deferred[Any], Any, T]) -> Deferred[T]:
         return Deferred.fromCoroutine(waiting)

@@ -18,11 +18,11 @@ from tests.contract.metadata_engines import ENGINES, Turns
 
 @pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.__name__, scope="class")
 class TestContract(MetadataContract):
-    @pytest.fixture()
+    @pytest.fixture
     def turns(self) -> Turns:
         return Turns()
 
-    @pytest.fixture()
+    @pytest.fixture
     def store(self, engine: type[Any], turns: Turns, tmp_path: Path) -> Iterator[Any]:
         store = ENGINES[engine](tmp_path, turns.clock)
         turns.run(store.start())

@@ -1,0 +1,227 @@
+"""The file: its schema is checked, its permissions tight, its log bounded, its queries indexed."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bleepstore.errors import InsufficientStorage
+from bleepstore.metadata import listing, reader, versions
+from bleepstore.metadata.database import Database, open_in_memory
+from bleepstore.metadata.schema import SCHEMA_VERSION, UnusableDatabase
+from bleepstore.metadata.sqlite import SqliteMetadata
+from bleepstore.model.commands import Written
+from bleepstore.streams.threads import ImmediateThreads
+from tests.contract.metadata_engines import Turns
+from tests.metadata.values import bucket, put
+
+
+@pytest.fixture
+def turns() -> Turns:
+    return Turns()
+
+
+def opened(path: Path, turns: Turns, **more: int) -> SqliteMetadata:
+    return SqliteMetadata(path, turns.clock, ImmediateThreads(), **more)
+
+
+def test_a_database_is_created_with_its_directory_and_for_its_owner_alone(
+    tmp_path: Path, turns: Turns
+) -> None:
+    path = tmp_path / "new" / "dir" / "m.db"
+    store = opened(path, turns)
+    turns.run(store.submit(bucket()))
+    for suffix in ("", "-wal", "-shm"):
+        mode = stat.S_IMODE(os.stat(f"{path}{suffix}").st_mode)
+        assert mode == 0o600, suffix
+    turns.run(store.stop())
+    store = opened(path, turns)
+    assert turns.run(store.get_bucket("bucket")).name == "bucket"
+    turns.run(store.stop())
+
+
+def test_commits_are_synced_in_full(tmp_path: Path, turns: Turns) -> None:
+    store = opened(tmp_path / "m.db", turns)
+    writer = store._database.writer
+    assert writer.execute("PRAGMA synchronous").fetchall() == [(2,)]
+    assert writer.execute("PRAGMA journal_mode").fetchall() == [("wal",)]
+    turns.run(store.stop())
+
+
+def test_a_file_of_another_program_or_version_is_refused_in_one_clear_line(
+    tmp_path: Path, turns: Turns
+) -> None:
+    foreign = tmp_path / "foreign.db"
+    with sqlite3.connect(foreign) as connection:
+        connection.execute("CREATE TABLE t (x)")
+    with pytest.raises(UnusableDatabase, match=r"foreign\.db is a database of another program"):
+        opened(foreign, turns)
+    with sqlite3.connect(foreign) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchall() == [("delete",)]
+    text = tmp_path / "text.db"
+    text.write_text("not a database at all" * 100)
+    with pytest.raises(UnusableDatabase, match=r"text\.db: file is not a database"):
+        opened(text, turns)
+    with pytest.raises(UnusableDatabase, match="File exists"):
+        opened(text / "m.db", turns)
+    path = tmp_path / "m.db"
+    turns.run(opened(path, turns).stop())
+    for version, age in ((SCHEMA_VERSION + 1, "a newer"), (0, "an older")):
+        with sqlite3.connect(path) as connection:
+            connection.execute(f"PRAGMA user_version = {version}")
+        with pytest.raises(UnusableDatabase, match=f"{age} version of BleepStore"):
+            opened(path, turns)
+
+
+def test_the_log_stays_bounded_under_endless_load(tmp_path: Path, turns: Turns) -> None:
+    limit = 256 * 1024
+    store = opened(tmp_path / "m.db", turns, checkpoint_bytes=limit)
+    turns.run(store.submit(bucket()))
+    log = tmp_path / "m.db-wal"
+    largest = 0
+    for round_ in range(60):
+        group = [turns.start(store.submit(put(f"{round_}-{n}", b"x" * 4096))) for n in range(30)]
+        for each in group:
+            turns.result(each)
+        turns.run(store.list_objects("bucket", limit=10))  # readers leave no snapshot behind
+        turns.at_once(store.get_object("bucket", "0-0", with_manifest=True))
+        largest = max(largest, log.stat().st_size)
+    assert store._checkpoints.completed > 5
+    assert store._checkpoints.failed == 0
+    assert largest < 6 * limit
+    assert (tmp_path / "m.db").stat().st_size > 2 * largest
+    turns.run(store.stop())
+
+
+@pytest.fixture
+def connection() -> Iterator[sqlite3.Connection]:
+    connection = open_in_memory()
+    yield connection
+    connection.close()
+
+
+STATEMENTS = {
+    f"{module.__name__}.{name}": value
+    for module in (reader, listing, versions)
+    for name, value in vars(module).items()
+    if isinstance(value, str) and value.startswith("SELECT")
+}
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_every_query_seeks_by_index_and_sorts_nothing(
+    name: str, connection: sqlite3.Connection
+) -> None:
+    statement = STATEMENTS[name]
+    parameters = (None,) * max(statement.count("?"), 1)
+    if "?1" in statement:
+        parameters = (None,) * (3 if "?3" in statement else 2)
+    plan = [
+        row[3]
+        for row in connection.execute(
+            f"EXPLAIN QUERY PLAN {statement}", parameters[: statement.count("?")]
+        )
+    ]
+    assert plan
+    for step in plan:
+        assert "TEMP B-TREE" not in step, plan
+        allowed = step.startswith(("SEARCH", "LIST SUBQUERY", "SCAN json_each"))
+        assert allowed or step == "SCAN released", plan
+
+
+def test_a_point_read_is_one_statement(tmp_path: Path, turns: Turns) -> None:
+    store = opened(tmp_path / "m.db", turns)
+    turns.run(store.submit(bucket()))
+    turns.run(store.submit(put("k")))
+    seen: list[str] = []
+    store._reader._connection.set_trace_callback(seen.append)
+    turns.at_once(store.get_object("bucket", "k", with_manifest=True))
+    assert len(seen) == 1
+    turns.run(store.stop())
+
+
+def test_below_a_common_prefix_nothing_but_its_first_key_is_read(
+    tmp_path: Path, turns: Turns
+) -> None:
+    store = opened(tmp_path / "m.db", turns)
+    turns.run(store.submit(bucket()))
+    keys = [f"{p}/{n:03}" for p in "abc" for n in range(400)] + ["d"]
+    for key in keys:
+        turns.start(store.submit(put(key, b"")))
+    turns.run(store.submit(put("e", b"")))
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    database = Database(tmp_path / "m.db")
+    connection = database.open_reader()
+    connection.set_progress_handler(count, 1)
+    scan = reader.Reader(connection)
+    page = listing.list_objects(scan, "bucket", "", "/", "", 1000)
+    assert page.common_prefixes == ("a/", "b/", "c/")
+    rolled_up, steps = steps, 0
+    assert len(listing.list_objects(scan, "bucket", "", "", "", 2000).objects) == 1202
+    assert rolled_up * 20 < steps
+    scan.close()
+    database.close()
+    turns.run(store.stop())
+
+
+FILL = """
+import resource, signal, sys
+from pathlib import Path
+from bleepstore.errors import InsufficientStorage
+from tests.contract.metadata_engines import Turns
+from tests.metadata.test_database import fill
+fill(Path(sys.argv[1]))
+print("done")
+"""
+
+
+def fill(directory: Path) -> None:
+    """Write until a limit on the size of files stops it; go on when the limit is gone."""
+    turns = Turns()
+    store = opened(directory / "m.db", turns)
+    turns.run(store.submit(bucket()))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))
+    acknowledged = []
+    refused = 0
+    for n in range(200):
+        try:
+            turns.run(store.submit(put(f"k{n:03}", b"x" * 4096)))
+            acknowledged.append(f"k{n:03}")
+        except InsufficientStorage:
+            refused += 1
+    assert acknowledged
+    assert refused
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert isinstance(turns.run(store.submit(put("last"))), Written)
+    listed = [entry.key for entry in turns.run(store.list_objects("bucket")).objects]
+    assert listed == [*acknowledged, "last"]
+    turns.run(store.stop())
+    store = opened(directory / "m.db", turns)
+    listed = [entry.key for entry in turns.run(store.list_objects("bucket")).objects]
+    assert listed == [*acknowledged, "last"]
+
+
+def test_a_disk_that_really_refuses_writes_loses_nothing(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", FILL, str(tmp_path)],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "done\n", done.stderr

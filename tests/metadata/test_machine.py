@@ -1,0 +1,278 @@
+"""Groups of commands: whole or not at all, and the same however they are grouped."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from typing import Any
+
+import pytest
+
+from bleepstore.errors import NoSuchBucket, NoSuchKey
+from bleepstore.metadata.apply import APPLY
+from bleepstore.metadata.database import open_in_memory
+from bleepstore.metadata.digest import TABLES, digest
+from bleepstore.metadata.listing import list_objects
+from bleepstore.metadata.machine import Outcome, StateMachine
+from bleepstore.metadata.reader import Reader
+from bleepstore.metadata.transaction import Steps, Transaction
+from bleepstore.model import commands as model
+from bleepstore.model.commands import (
+    AnyCommand,
+    DeleteBucket,
+    DeleteObject,
+    Done,
+    ForgetBlobs,
+    OpenEpoch,
+    PutObject,
+    Written,
+    decode,
+    encode,
+)
+from bleepstore.model.conditions import WriteConditions
+from bleepstore.model.objects import Extent, Manifest
+from tests.metadata.values import bucket, complete, copy, part, put, upload
+
+
+class Replica:
+    """A state machine on a database of its own."""
+
+    def __init__(self) -> None:
+        self.connection = open_in_memory()
+        self.machine = StateMachine(lambda: self.connection)
+
+    def apply(self, *commands: AnyCommand, mark: int | None = None) -> list[Outcome]:
+        return self.machine.apply_group(commands, mark)
+
+    def digest(self) -> str:
+        return digest(Reader(self.connection))
+
+
+@pytest.fixture
+def replica() -> Replica:
+    return Replica()
+
+
+def test_every_command_has_its_apply_function() -> None:
+    assert set(APPLY) == set(model.AnyCommand.__args__)
+
+
+def test_the_digest_reads_every_table(replica: Replica) -> None:
+    tables = replica.connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+    assert {name for (name,) in tables} == set(TABLES)
+
+
+def test_a_refused_command_leaves_its_group_as_if_it_had_not_been_there() -> None:
+    clean, mixed = Replica(), Replica()
+    clean.apply(bucket(), put("a"), put("b"))
+    outcomes = mixed.apply(
+        bucket(),
+        put("a"),
+        put("x", to="missing", blob="blob-x"),
+        put("y", conditions=WriteConditions(if_match="*"), blob="blob-y"),
+        put("b"),
+    )
+    assert [type(outcome) for outcome in outcomes] == [
+        Done,
+        Written,
+        NoSuchBucket,
+        NoSuchKey,
+        Written,
+    ]
+    assert mixed.digest() == clean.digest()
+
+
+def broken_put(tx: Transaction, command: PutObject) -> Steps[Written]:
+    """Writes, moves every counter, and then breaks or refuses."""
+    tx.execute("INSERT INTO released VALUES ('rubbish')")
+    tx.next_content += 5
+    tx.objects += 1
+    yield
+    if command.key == "defect":
+        raise ZeroDivisionError
+    raise NoSuchKey
+
+
+@pytest.mark.parametrize("key", ["defect", "refusal"])
+def test_a_command_that_fails_after_it_wrote_is_undone_alone(
+    key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clean, mixed = Replica(), Replica()
+    before, after = bucket(), DeleteObject(at=3, bucket="bucket", key="nothing")
+    clean.apply(before, OpenEpoch(at=1, node_id="n"), after)
+    monkeypatch.setitem(APPLY, PutObject, broken_put)
+    outcomes = mixed.apply(before, OpenEpoch(at=1, node_id="n"), put(key), after)
+    assert isinstance(outcomes[2], ZeroDivisionError if key == "defect" else NoSuchKey)
+    assert [isinstance(outcome, Exception) for outcome in outcomes] == [False, False, True, False]
+    assert mixed.digest() == clean.digest()
+
+
+def test_a_value_that_cannot_be_stored_breaks_its_command_alone(replica: Replica) -> None:
+    outcomes = replica.apply(bucket(), put("ok"), put("bad", size=2**70), put("also ok"))
+    assert isinstance(outcomes[2], OverflowError)
+    found = Reader(replica.connection).get_object("bucket", "also ok", "", False)
+    assert found.version is not None
+    assert found.version.content_id == 2
+
+
+def test_a_group_that_the_disk_refuses_changes_nothing(replica: Replica) -> None:
+    replica.apply(bucket(), mark=1)
+    before = replica.digest()
+    ((pages,),) = replica.connection.execute("PRAGMA page_count").fetchall()
+    replica.connection.execute(f"PRAGMA max_page_count = {pages + 10}")
+    with pytest.raises(sqlite3.OperationalError):
+        replica.apply(put("small"), put("large", b"x" * 100_000), mark=2)
+    assert not replica.connection.in_transaction
+    assert replica.digest() == before
+    assert replica.machine.mark() == 1
+
+
+def test_abandoned_steps_leave_nothing(replica: Replica) -> None:
+    replica.apply(bucket())
+    before = replica.digest()
+    steps = replica.machine.steps([put(f"k{n}") for n in range(200)])
+    next(steps)
+    steps.close()
+    assert not replica.connection.in_transaction
+    assert replica.digest() == before
+
+
+def test_the_mark_is_stored_with_its_group(replica: Replica) -> None:
+    assert replica.machine.mark() == 0
+    replica.apply(bucket(), mark=41)
+    replica.apply(put("k"))
+    assert replica.machine.mark() == 41
+    replica.apply(mark=42)
+    assert replica.machine.mark() == 42
+
+
+def random_history(seed: int, length: int = 400) -> list[AnyCommand]:
+    """Commands of all sorts, many of which are refused; as they come out of a log."""
+    dice = random.Random(seed)
+    history: list[AnyCommand] = [bucket(), bucket("second")]
+    for at in range(length):
+        to = dice.choice(["bucket", "bucket", "second", "missing"])
+        key = dice.choice("abcdef")
+        upload_id = f"u{dice.randrange(4)}"
+        blob = f"blob-{at:06}"
+        made: AnyCommand
+        match dice.randrange(12):
+            case 0 | 1 | 2:
+                made = put(key, to=to, at=at, blob=dice.choice(["", blob]))
+            case 3:
+                made = put(key, to=to, at=at, conditions=WriteConditions(if_none_match=True))
+            case 4:
+                made = copy(key, dice.choice("abcdef"), dice.randrange(1, 60), to=to, at=at)
+            case 5:
+                made = DeleteObject(at=at, bucket=to, key=key)
+            case 6:
+                made = model.DeleteObjects(
+                    at=at, bucket=to, targets=tuple(map(model.DeleteTarget, "abcxyz"))
+                )
+            case 7:
+                made = upload(upload_id + str(at), key, to=to, at=at)
+                history.append(upload(upload_id, key, to=to, at=at))
+            case 8 | 9:
+                made = part(dice.randrange(1, 4), upload_id=upload_id, key=key, blob=blob, at=at)
+            case 10:
+                made = complete((dice.randrange(1, 4),), upload_id=upload_id, key=key, at=at)
+            case _:
+                made = dice.choice(
+                    [
+                        DeleteBucket(at=at, bucket="second"),
+                        bucket("second", at=at),
+                        ForgetBlobs(at=at, blob_ids=(f"blob-{dice.randrange(length):06}",)),
+                        OpenEpoch(at=at, node_id="n"),
+                    ]
+                )
+        history.append(made)
+    return [decode(encode(command)) for command in history]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_same_commands_give_the_same_database_however_they_are_grouped(seed: int) -> None:
+    history = random_history(seed)
+    one_by_one, grouped = Replica(), Replica()
+    expected = [one_by_one.apply(command, mark=n)[0] for n, command in enumerate(history)]
+    dice = random.Random(seed + 1000)
+    outcomes: list[Outcome] = []
+    while len(outcomes) < len(history):
+        size = dice.randrange(1, 90)
+        outcomes += grouped.apply(*history[len(outcomes) : len(outcomes) + size])
+
+    def shown(all_of_them: list[Outcome]) -> list[Any]:
+        return [repr(outcome) for outcome in all_of_them]
+
+    assert shown(outcomes) == shown(expected)
+    kinds = {type(outcome).__name__ for outcome in outcomes}
+    assert {"Done", "Written", "Deleted", "NoSuchBucket", "NoSuchUpload"} <= kinds
+    assert grouped.digest() == one_by_one.digest()
+
+
+def test_the_digest_tells_any_difference(replica: Replica) -> None:
+    replica.apply(bucket(), put("a"))
+    seen = {replica.digest()}
+    for command in (
+        put("b"),
+        OpenEpoch(at=1, node_id="n"),
+        DeleteObject(at=1, bucket="bucket", key="b"),
+    ):
+        replica.apply(command)
+        seen.add(replica.digest())
+    assert len(seen) == 4
+
+
+def test_long_commands_come_in_small_steps(replica: Replica) -> None:
+    blobs = tuple(Extent(1, f"blob-{n:05}") for n in range(3000))
+    replica.apply(bucket(), put("big", manifest=Manifest(blobs)), upload())
+    replica.apply(*(part(n) for n in range(1, 3001)))
+    for command in (
+        put("big"),
+        complete(tuple(range(1, 3001))),
+        model.DeleteObjects(
+            at=1, bucket="bucket", targets=tuple(model.DeleteTarget(f"k{n}") for n in range(1000))
+        ),
+    ):
+        taken = sum(1 for _ in replica.machine.steps([command]))
+        replica.machine.commit()
+        assert taken >= 10, command.__class__.__name__
+
+
+def test_completing_ten_thousand_parts_keeps_them_all(replica: Replica) -> None:
+    numbers = tuple(range(1, 10_001))
+    replica.apply(bucket(), upload(), *(part(n) for n in numbers))
+    (outcome,) = replica.apply(complete(numbers))
+    assert isinstance(outcome, Written)
+    found = Reader(replica.connection).get_object("bucket", "big", "", True)
+    assert found.manifest is not None
+    assert [extent.blob_id for extent in found.manifest.extents] == [
+        f"blob-u1-{n}" for n in numbers
+    ]
+    assert [info.number for info in found.manifest.parts] == list(numbers)
+
+
+def test_a_version_with_an_id_of_its_own_leaves_the_older_ones(replica: Replica) -> None:
+    """The schema holds versions: the newest is current, older ones are not listed, and removing
+    the current one brings the older one back."""
+    replica.apply(bucket(), *(put("k", b"%d" % n, version_id=f"v{n}") for n in range(30)), put("l"))
+    reader = Reader(replica.connection)
+    page = list_objects(reader, "bucket", "", "", "", 10)
+    assert [(entry.key, entry.size) for entry in page.objects] == [("k", 2), ("l", 4)]
+    assert reader.totals().objects == 2
+    current = reader.get_object("bucket", "k", "", False).version
+    older = reader.get_object("bucket", "k", "v3", True)
+    assert current is not None
+    assert current.version_id == "v29"
+    assert older.manifest == Manifest((Extent(1, data=b"3"),))
+    replica.apply(DeleteObject(at=1, bucket="bucket", key="k", version_id="v29"))
+    current = reader.get_object("bucket", "k", "", False).version
+    assert current is not None
+    assert current.version_id == "v28"
+    replica.apply(put("k", b"null"), put("k", b"top", version_id="v30"), put("k", b"again"))
+    ((nulls, count),) = reader.execute(
+        "SELECT sum(version_id = 'null'), count(*) FROM versions WHERE key = ?", (b"k",)
+    ).fetchall()
+    assert (nulls, count) == (1, 31)
+    current = reader.get_object("bucket", "k", "", False).version
+    assert current is not None
+    assert current.version_id == "null"
