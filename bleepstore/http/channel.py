@@ -165,7 +165,7 @@ class HTTPChannel(Protocol):
             self._discard(len(data))
         elif self._request is None and not self._input and not self.outbound.full:
             end = data.find(HEAD_END)
-            if end + 4 == len(data) and data[0] != 13:
+            if end > 0 and end + 4 == len(data) and data[0] != 13:
                 self._begin(data)
             else:
                 self._input.append(data)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,10 @@ from hypothesis import strategies as st
 from bleepstore.errors import BadRequest
 from bleepstore.http.chunked import MAX_EXTENSIONS, MAX_LINE, MAX_TRAILER, ChunkedDecoder
 
-CODED = b'4\r\nWiki\r\n6;a=b;c="d e"\r\npedia \r\nD \t;x\r\nin \r\n\r\nchunks\r\n000\r\nExpires: never\r\n\r\n'
+CODED = (
+    b'4\r\nWiki\r\n6;a=b;c="d e"\r\npedia \r\nD \t;x\r\nin \r\n\r\nchunks\r\n'
+    b"000\r\nExpires: never\r\n\r\n"
+)
 PLAIN = b"Wikipedia in \r\n\r\nchunks"
 
 
@@ -38,7 +43,7 @@ def test_byte_by_byte() -> None:
 def test_at_any_split(cuts: list[int]) -> None:
     whole = CODED + b"GET"
     edges = [0, *sorted(cuts), len(whole)]
-    assert decode([whole[a:b] for a, b in zip(edges, edges[1:], strict=False)]) == (
+    assert decode([whole[a:b] for a, b in pairwise(edges)]) == (
         PLAIN,
         b"GET",
         True,

@@ -1,0 +1,658 @@
+"""Conversations: requests in, responses out in order, and when the connection ends."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from zope.interface.verify import verifyObject
+
+from bleepstore.errors import AccessDenied, IncompleteBody, InternalError, StoreError
+from bleepstore.http.channel import DRAIN, LINGER_BYTES, LINGER_TIME, PIPELINE, TURN
+from bleepstore.http.request import Request
+from bleepstore.http.settings import Limits
+from bleepstore.interfaces.http import Header, IBody, IHttpRequest
+from tests.http.connection import (
+    Connection,
+    Recorder,
+    Wait,
+    answering,
+    echo,
+    head,
+    parse_responses,
+    running,
+)
+
+CHUNKED = "Transfer-Encoding: chunked"
+
+
+def test_a_request_is_answered_in_one_write_with_date_and_server() -> None:
+    connection = Connection(answering())
+    connection.send(head())
+    response = connection.response()
+    assert (response.status, response.body) == (200, b"hello")
+    assert response.headers == {
+        "server": "BleepStore",
+        "date": "Thu, 01 Jan 1970 00:00:00 GMT",
+        "content-type": "text/plain",
+        "content-length": "5",
+    }
+    assert not connection.transport.closing
+
+
+def test_the_date_is_renewed() -> None:
+    connection = Connection(answering())
+    connection.advance(61)
+    connection.send(head())
+    assert connection.response().headers["date"] == "Thu, 01 Jan 1970 00:01:01 GMT"
+
+
+def test_requests_and_bodies_keep_their_contract() -> None:
+    recorder = Recorder()
+    connection = Connection(recorder)
+    connection.send(head("PUT", "/b/k?x", "Content-Length: 3", "X-A: 1", "x-a: 2") + b"ab")
+    request = recorder.last
+    assert verifyObject(IHttpRequest, request)
+    assert verifyObject(IBody, request.body)
+    assert (request.method, request.uri, request.client_host) == (b"PUT", b"/b/k?x", "192.0.2.7")
+    assert (request.header(b"x-a"), request.header(b"x-b")) == (b"1,2", None)
+    assert (request.secure, request.started, request.body.length) == (False, False, 3)
+    assert (request.bytes_received, request.bytes_sent) == (2, 0)
+    connection.send(b"c")
+    request.respond(200, [], b"four")
+    assert (request.started, request.bytes_received, request.bytes_sent) == (True, 3, 4)
+
+
+def test_a_body_that_is_not_there_is_empty_at_once() -> None:
+    recorder = Recorder()
+    Connection(recorder).send(head())
+    assert verifyObject(IBody, recorder.last.body)
+    assert Wait(recorder.last.body.read()).value == b""
+
+
+SCRIPT = (
+    head("GET", "/1")
+    + b"\r\n"
+    + head("PUT", "/2", "Content-Length: 5")
+    + b"GET /"
+    + head("POST", "/3", CHUNKED)
+    + b"3\r\nabc\r\n2;x\r\n\r\n\r\n0\r\nT: 1\r\n\r\n"
+    + head("DELETE", "/4", "Content-Length: 0")
+    + head("PUT", "/caf\u00c3\u00a9", "Content-Length: 1", "Expect: 100-continue")
+    + b"z"
+    + head("GET", "/6", "Connection: close")
+)
+ANSWERS = [b"/1 ", b"/2 GET /", b"/3 abc\r\n", b"/4 ", "/caf\u00e9 z".encode(), b"/6 "]
+
+
+def converse(pieces: list[bytes]) -> list[bytes]:
+    connection = Connection(running(echo))
+    for piece in pieces:
+        connection.send(piece)
+    assert connection.transport.closing
+    return [response.body for response in connection.responses()]
+
+
+def test_pipelined_requests_are_answered_in_order() -> None:
+    assert converse([SCRIPT]) == ANSWERS
+
+
+def test_byte_by_byte_makes_no_difference() -> None:
+    assert converse([bytes((byte,)) for byte in SCRIPT]) == ANSWERS
+
+
+@settings(max_examples=50)
+@given(st.lists(st.integers(0, len(SCRIPT)), max_size=12))
+def test_splits_make_no_difference(cuts: list[int]) -> None:
+    edges = [0, *sorted(cuts), len(SCRIPT)]
+    assert converse([SCRIPT[a:b] for a, b in pairwise(edges)]) == ANSWERS
+
+
+def test_one_handler_at_a_time() -> None:
+    recorder = Recorder()
+    connection = Connection(recorder)
+    connection.send(head("GET", "/1") + head("GET", "/2"))
+    assert [request.uri for request in recorder.requests] == [b"/1"]
+    recorder.last.respond(200, [], b"one")
+    assert [request.uri for request in recorder.requests] == [b"/1", b"/2"]
+    recorder.last.respond(200, [], b"two")
+    assert [response.body for response in connection.responses()] == [b"one", b"two"]
+
+
+def test_a_long_pipeline_lets_other_connections_have_their_turn() -> None:
+    connection = Connection(answering())
+    connection.send(head() * (TURN + 5))
+    assert len(connection.responses()) == TURN
+    connection.clock.advance(0)
+    assert len(connection.responses()) == TURN + 5
+
+
+def test_pipelined_bytes_are_bounded_while_a_request_is_served() -> None:
+    recorder = Recorder()
+    connection = Connection(recorder)
+    connection.send(head())
+    connection.pour(head() * 10_000)
+    connection.send_in_reads(16 * 1024)
+    assert not connection.transport.reading
+    assert len(connection.channel._input) < PIPELINE + 16 * 1024
+    recorder.last.respond(200, [])
+    while recorder.last.channel is not None:
+        recorder.last.respond(200, [])
+        connection.send_in_reads(16 * 1024)
+    assert len(recorder.requests) == 10_001
+
+
+def test_responses_that_the_client_does_not_take_stop_its_pipeline() -> None:
+    connection = Connection(answering(body=bytes(1000)), capacity=3000)
+    connection.send(head() * 20)
+    assert connection.transport.most_waiting < 5000
+    connection.transport.take(10_000)
+    while connection.transport.waiting:
+        connection.transport.take(10_000)
+    assert len(connection.responses()) == 20
+
+
+# Heads of responses
+
+
+def test_head_announces_the_length_and_sends_no_body() -> None:
+    connection = Connection(answering(body=b"hello"))
+    connection.send(head("HEAD"))
+    assert b"Content-Length: 5\r\n" in connection.output
+    assert connection.output.endswith(b"\r\n\r\n")
+
+
+def test_head_keeps_a_length_that_is_given() -> None:
+    def handle(request: Request) -> None:
+        request.respond(200, [(b"content-length", b"77")])
+
+    connection = Connection(handle)
+    connection.send(head("HEAD"))
+    assert connection.output.lower().count(b"content-length") == 1
+    assert b"content-length: 77" in connection.output
+
+
+def test_a_streamed_answer_to_head_sends_nothing() -> None:
+    async def serve(request: Request) -> None:
+        request.start(200, [(b"Content-Length", b"5")])
+        await request.send(b"hello")
+        request.finish()
+        assert request.bytes_sent == 0
+
+    connection = Connection(running(serve))
+    connection.send(head("HEAD"))
+    assert b"Content-Length: 5\r\n" in connection.output
+    assert connection.output.endswith(b"\r\n\r\n")
+    assert not connection.transport.closing
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_204_and_304_have_neither_length_nor_body(status: int) -> None:
+    def handle(request: Request) -> None:
+        request.respond(status, [(b"Content-Length", b"3"), (b"ETag", b'"x"')], b"abc")
+
+    connection = Connection(handle)
+    connection.send(head())
+    assert connection.output.startswith(b"HTTP/1.1 %d " % status)
+    assert b"ontent-" not in connection.output
+    assert b"abc" not in connection.output
+    assert not connection.transport.closing
+
+
+def test_control_characters_of_a_field_become_spaces() -> None:
+    def handle(request: Request) -> None:
+        request.respond(200, [(b"X-A", b"1\r\nX-B: 2\0")])
+
+    connection = Connection(handle)
+    connection.send(head())
+    assert connection.response().headers["x-a"] == "1  X-B: 2 "
+
+
+def test_an_unknown_status_has_a_status_line() -> None:
+    connection = Connection(answering(299))
+    connection.send(head())
+    assert connection.output.startswith(b"HTTP/1.1 299 ")
+
+
+# Streamed responses
+
+
+def test_a_stream_with_a_length_is_sent_as_it_is() -> None:
+    async def serve(request: Request) -> None:
+        request.start(200, [(b"Content-Length", b"6")])
+        await request.send(b"abc")
+        await request.send(memoryview(b"xdef")[1:])
+        request.finish()
+
+    connection = Connection(running(serve))
+    connection.send(head())
+    assert connection.response().body == b"abcdef"
+    assert "transfer-encoding" not in connection.response().headers
+
+
+def test_a_stream_without_a_length_is_chunked() -> None:
+    async def serve(request: Request) -> None:
+        request.start(200, [])
+        for piece in (b"abc", b"", b"x" * 100_000):
+            await request.send(piece)
+        request.finish()
+
+    connection = Connection(running(serve))
+    connection.send(head())
+    response = connection.response()
+    assert response.headers["transfer-encoding"] == "chunked"
+    assert response.body == b"abc" + b"x" * 100_000
+    assert response.complete
+    assert not connection.transport.closing
+
+
+def test_to_http_1_0_a_stream_without_a_length_ends_with_the_connection() -> None:
+    async def serve(request: Request) -> None:
+        request.start(200, [])
+        await request.send(b"abc")
+        request.finish()
+
+    connection = Connection(running(serve))
+    connection.send(head("GET", "/", "Connection: keep-alive", version="1.0"))
+    assert b"Transfer-Encoding" not in connection.output
+    assert b"Connection: close" in connection.output
+    assert connection.output.endswith(b"\r\n\r\nabc")
+    assert connection.transport.closing
+
+
+def test_a_stream_that_ends_early_cuts_the_connection() -> None:
+    recorder = Recorder()
+    connection = Connection(recorder)
+    connection.send(head())
+    recorder.last.start(200, [(b"Content-Length", b"6")])
+    Wait(recorder.last.send(b"abc"))
+    recorder.last.finish()
+    assert connection.transport.aborted
+
+
+def test_more_than_was_announced_is_not_sent() -> None:
+    recorder = Recorder()
+    connection = Connection(recorder)
+    connection.send(head())
+    recorder.last.start(200, [(b"Content-Length", b"2")])
+    assert isinstance(Wait(recorder.last.send(b"abc")).failure, RuntimeError)
+    assert b"abc" not in connection.output
+    assert connection.transport.aborted
+
+
+def test_a_response_is_begun_once() -> None:
+    recorder = Recorder()
+    Connection(recorder).send(head())
+    recorder.last.start(200, [])
+    with pytest.raises(RuntimeError):
+        recorder.last.respond(200, [])
+
+
+def test_send_suspends_only_while_the_transport_is_full() -> None:
+    recorder = Recorder()
+    connection = Connection(recorder, capacity=1000)
+    connection.send(head())
+    recorder.last.start(200, [(b"Content-Length", b"3000")])
+    assert not Wait(recorder.last.send(bytes(500))).pending
+    waiting = Wait(recorder.last.send(bytes(2500)))
+    assert waiting.pending
+    connection.transport.take(1000)
+    assert waiting.pending
+    connection.transport.take(10_000)
+    assert not waiting.pending
+    recorder.last.finish()
+    assert len(connection.response().body) == 3000
+
+
+# Keeping and closing
+
+
+@pytest.mark.parametrize(
+    ("version", "option", "closed", "said"),
+    [
+        ("1.1", None, False, None),
+        ("1.1", "close", True, "close"),
+        ("1.0", None, True, "close"),
+        ("1.0", "keep-alive", False, "keep-alive"),
+    ],
+)
+def test_the_connection_ends_as_the_client_wishes(
+    version: str, option: str | None, closed: bool, said: str | None
+) -> None:
+    connection = Connection(answering())
+    fields = [] if option is None else [f"Connection: {option}"]
+    connection.send(head("GET", "/", *fields, version=version))
+    assert connection.response().headers.get("connection") == said
+    assert connection.transport.closing is closed
+
+
+def test_what_follows_connection_close_is_not_served() -> None:
+    recorder = Recorder()
+    connection = Connection(recorder)
+    connection.send(head("GET", "/1", "Connection: close") + head("GET", "/2"))
+    recorder.last.respond(200, [])
+    assert len(recorder.requests) == 1
+    assert connection.transport.closing
+
+
+def test_a_client_that_shut_its_writing_side_is_answered() -> None:
+    recorder = Recorder()
+    connection = Connection(recorder)
+    connection.send(head("GET", "/1") + head("GET", "/2"))
+    connection.channel.readConnectionLost()
+    recorder.last.respond(200, [], b"one")
+    recorder.last.respond(200, [], b"two")
+    assert [response.body for response in connection.responses()] == [b"one", b"two"]
+    assert connection.responses()[-1].headers["connection"] == "close"
+    assert connection.transport.closing
+
+
+def test_an_idle_client_that_shuts_its_writing_side_is_let_go() -> None:
+    connection = Connection(answering())
+    connection.send(head() + b"GET / HT")
+    connection.channel.readConnectionLost()
+    assert connection.transport.closing
+
+
+# Expectations
+
+
+def test_continue_is_said_when_the_body_is_asked_for() -> None:
+    recorder = Recorder()
+    connection = Connection(recorder)
+    connection.send(head("PUT", "/", "Content-Length: 3", "Expect: 100-continue"))
+    assert connection.output == b""
+    reading = Wait(recorder.last.body.read())
+    assert connection.output == b"HTTP/1.1 100 Continue\r\n\r\n"
+    connection.send(b"abc")
+    assert reading.value == b"abc"
+    recorder.last.respond(200, [])
+    assert not connection.transport.closing
+
+
+def test_a_refusal_on_the_head_says_no_continue_and_ends_the_connection() -> None:
+    recorder = Recorder()
+    connection = Connection(recorder)
+    connection.send(head("PUT", "/", "Content-Length: 3", "Expect: 100-continue"))
+    recorder.last.respond(403, [], b"no")
+    assert b"100" not in connection.output.split(b"\r\n")[0]
+    assert connection.response().headers["connection"] == "close"
+    # The client may have taken the answer for the word to send nothing, or not: what comes now
+    # is nobody's request.
+    connection.send(head("GET", "/2"))
+    assert len(recorder.requests) == 1
+
+
+def test_no_continue_is_said_when_the_body_is_coming_already() -> None:
+    connection = Connection(running(echo))
+    connection.send(head("PUT", "/", "Content-Length: 3", "Expect: 100-continue") + b"a")
+    connection.send(b"bc")
+    assert b"100 Continue" not in connection.output
+    assert connection.response().body == b"/ abc"
+
+
+def test_any_other_expectation_fails() -> None:
+    recorder = Recorder()
+    connection = Connection(recorder)
+    connection.send(head("PUT", "/", "Content-Length: 3", "Expect: miracles"))
+    assert connection.response().status == 417
+    assert connection.response().headers["connection"] == "close"
+    assert recorder.requests == []
+
+
+# Bodies that nobody asked for
+
+
+def test_the_short_rest_of_a_body_is_drained_and_the_connection_kept() -> None:
+    connection = Connection(answering(403))
+    connection.send(head("PUT", "/1", f"Content-Length: {DRAIN}"))
+    assert "connection" not in connection.response().headers
+    connection.send(head("GET", "/x") * (DRAIN // len(head("GET", "/x"))))
+    assert len(connection.responses()) == 1
+    connection.send(bytes(DRAIN % len(head("GET", "/x"))) + head("GET", "/2"))
+    assert len(connection.responses()) == 2
+    assert not connection.transport.closing
+
+
+@pytest.mark.parametrize("framing", [f"Content-Length: {DRAIN + 1}", CHUNKED])
+def test_a_long_rest_is_discarded_until_the_client_closes(framing: str) -> None:
+    recorder = Recorder()
+    connection = Connection(recorder)
+    connection.send(head("PUT", "/1", framing))
+    recorder.last.respond(403, [])
+    assert connection.response().headers["connection"] == "close"
+    assert not connection.transport.closing  # or the client would lose the answer to a reset
+    connection.send(head("GET", "/x") * 10)
+    assert len(recorder.requests) == 1
+    connection.channel.readConnectionLost()
+    assert connection.transport.closing
+
+
+def test_lingering_has_an_end_in_time() -> None:
+    connection = Connection(answering(403))
+    connection.send(head("PUT", "/1", CHUNKED))
+    connection.advance(int(LINGER_TIME) + 2)
+    assert connection.transport.closing
+
+
+def test_lingering_has_an_end_in_bytes() -> None:
+    connection = Connection(answering(403))
+    connection.send(head("PUT", "/1", CHUNKED))
+    piece = bytes(1 << 20)
+    for _ in range(LINGER_BYTES // len(piece) + 1):
+        connection.send(piece)
+    assert connection.transport.aborted
+
+
+def test_a_body_with_broken_coding_is_refused_by_read_and_ends_the_connection() -> None:
+    recorder = Recorder()
+    connection = Connection(running(echo))
+    connection.send(head("PUT", "/1", CHUNKED) + b"3\r\nabcd\r\n" + head("GET", "/2"))
+    assert connection.response().status == 400
+    assert connection.response().headers["connection"] == "close"
+    connection.send(head("GET", "/3"))
+    assert len(connection.responses()) == 1
+    assert recorder.requests == []
+
+
+# Refusals
+
+
+def test_a_malformed_head_is_refused_by_the_injected_function_and_lingers() -> None:
+    recorder = Recorder()
+    connection = Connection(
+        recorder, refuse=lambda error: (418, [(b"X-Code", error.code.encode())], b"<Error/>")
+    )
+    connection.send(b"NONSENSE\r\n\r\n" + head())
+    response = connection.response()
+    assert (response.status, response.headers["x-code"]) == (418, "BadRequest")
+    assert response.headers["connection"] == "close"
+    assert response.body == b"<Error/>"
+    connection.send(head())
+    assert recorder.requests == []
+    assert not connection.transport.closing
+    connection.channel.readConnectionLost()
+    assert connection.transport.closing
+
+
+@pytest.mark.parametrize("data", [b"GET / HTTP/1.1\nHost: a\n\n", b"GET /\rX", b"\n"])
+def test_bare_line_ends_are_refused_without_waiting(data: bytes) -> None:
+    connection = Connection(answering())
+    connection.send(data)
+    assert connection.response().status == 400
+
+
+def test_a_head_without_end_is_refused_at_the_limit() -> None:
+    limits = Limits(max_target=1000, max_head=1000)
+    connection = Connection(answering(), limits)
+    connection.send(b"GET /" + b"a" * 1990)
+    assert connection.output == b""
+    connection.send(b"a" * 10)
+    assert connection.response().status == 431
+
+
+def test_a_refused_head_request_gets_no_body() -> None:
+    connection = Connection(answering())
+    connection.send(b"HEAD / HTTP/1.1\r\n\r\n")
+    assert connection.output.startswith(b"HTTP/1.1 400 ")
+    assert connection.output.endswith(b"\r\n\r\n")
+
+
+def test_one_empty_line_before_a_request_is_ignored_and_no_more() -> None:
+    connection = Connection(answering())
+    connection.send(b"\r\n" + head())
+    connection.send(b"\r")
+    connection.send(b"\n" + head())
+    assert [response.status for response in connection.responses()] == [200, 200]
+    connection.send(b"\r\n\r\n\r\n\r\n")
+    assert connection.responses()[-1].status == 400
+
+
+# Handlers that fail
+
+
+def test_a_refusal_raised_by_the_handler_is_the_answer() -> None:
+    async def serve(request: Request) -> None:
+        raise AccessDenied
+
+    connection = Connection(running(serve), refuse=lambda error: (403, [], error.code.encode()))
+    connection.send(head() * 2)
+    assert [response.body for response in connection.responses()] == [b"AccessDenied"] * 2
+
+
+def test_a_defect_is_an_internal_error_and_logged(logged_failures: list[BaseException]) -> None:
+    def handle(request: Request) -> None:
+        raise KeyError("defect")
+
+    connection = Connection(handle)
+    connection.send(head())
+    assert connection.response().status == 500
+    assert b"defect" not in connection.output
+    assert [type(failure) for failure in logged_failures] == [KeyError]
+
+
+def test_a_defect_after_the_response_began_cuts_it(logged_failures: list[BaseException]) -> None:
+    async def serve(request: Request) -> None:
+        request.start(200, [])
+        raise KeyError("defect")
+
+    connection = Connection(running(serve))
+    connection.send(head())
+    assert connection.transport.aborted
+    assert not connection.responses()[0].complete
+    assert [type(failure) for failure in logged_failures] == [KeyError]
+
+
+# Clients that go
+
+
+def test_a_client_that_goes_while_it_sends() -> None:
+    recorder = Recorder()
+    connection = Connection(recorder)
+    connection.send(head("PUT", "/", "Content-Length: 10") + b"abc")
+    request = recorder.last
+    assert Wait(request.body.read()).value == b"abc"
+    reading, watching = Wait(request.body.read()), Wait(request.notifyFinish())
+    connection.sever()
+    assert isinstance(reading.failure, IncompleteBody)
+    assert watching.failures
+    assert isinstance(Wait(request.body.read()).failure, IncompleteBody)
+    request.respond(200, [])  # and nobody is hurt
+    request.finish()
+    assert connection.output == b""
+
+
+def test_a_client_that_shuts_its_writing_side_within_a_body_reads_the_refusal() -> None:
+    connection = Connection(running(echo))
+    connection.send(head("PUT", "/", "Content-Length: 10") + b"abc")
+    connection.channel.readConnectionLost()
+    assert connection.response().status == 400
+    assert connection.transport.closing
+
+
+def test_a_client_that_goes_while_it_is_sent_to() -> None:
+    recorder = Recorder()
+    connection = Connection(recorder, capacity=10)
+    connection.send(head())
+    request = recorder.last
+    request.start(200, [])
+    sending, watching = Wait(request.send(bytes(100))), Wait(request.notifyFinish())
+    connection.sever()
+    assert isinstance(sending.failure, ConnectionError)
+    assert isinstance(Wait(request.send(b"more")).failure, ConnectionError)
+    assert watching.failures
+    assert Wait(request.notifyFinish()).failures  # also when asked late
+
+
+def test_a_finished_request_tells_those_who_watch() -> None:
+    recorder = Recorder()
+    connection = Connection(recorder)
+    connection.send(head())
+    watching = Wait(recorder.last.notifyFinish())
+    recorder.last.respond(200, [])
+    assert watching.values == [None]
+    assert Wait(recorder.last.notifyFinish()).values == [None]
+
+
+def test_abort_cuts_the_connection() -> None:
+    recorder = Recorder()
+    connection = Connection(recorder)
+    connection.send(head())
+    recorder.last.abort()
+    assert connection.transport.aborted
+
+
+# The observer
+
+
+def test_the_observer_sees_each_request_once() -> None:
+    seen: list[tuple[bytes, int, int, int, float]] = []
+
+    def observe(request: IHttpRequest, status: int, seconds: float) -> None:
+        seen.append((request.uri, status, request.bytes_received, request.bytes_sent, seconds))
+
+    recorder = Recorder()
+    connection = Connection(recorder, observer=observe)
+    connection.send(head("PUT", "/1", "Content-Length: 3") + b"abc")
+    connection.advance(2)
+    recorder.last.respond(201, [], b"four")
+    connection.send(head("GET", "/2"))
+    connection.sever()
+    assert seen == [(b"/1", 201, 3, 4, 2.0), (b"/2", 0, 0, 0, 0.0)]
+
+
+# Anything at all
+
+WORDS = [
+    b"GET / HTTP/1.1\r\nHost: a\r\n", b"\r\n", b"\r\n\r\n", b"PUT /b/k HTTP/1.1\r\nHost: a\r\n",
+    b"Content-Length: 5\r\n", b"Content-Length: 5\r\n\r\nhello", b"Transfer-Encoding: chunked\r\n",
+    b"5\r\nhello\r\n", b"0\r\n\r\n", b"Expect: 100-continue\r\n", b"Connection: close\r\n", b"\n",
+    b"\r", b"\0", b" ", b":", b"HEAD / HTTP/1.0\r\n", b"\xff\xfe", b"X: y\r\n", b"zz\r\n",
+]  # fmt: skip
+
+
+def flatly(error: StoreError) -> tuple[int, list[Header], bytes]:
+    return (500 if isinstance(error, InternalError) else 400), [], b""
+
+
+@settings(max_examples=200)
+@given(st.lists(st.one_of(st.sampled_from(WORDS), st.binary(max_size=8)), max_size=30))
+def test_no_bytes_do_more_than_be_refused(words: list[bytes]) -> None:
+    connection = Connection(running(echo), refuse=flatly)
+    whole = Connection(running(echo), refuse=flatly)
+    for word in words:
+        connection.send(word)
+    whole.send(b"".join(words))
+    assert b"HTTP/1.1 5" not in connection.output
+    # How the bytes were split makes no difference, but to whether 100-continue was still due.
+    remark = b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert connection.output.replace(remark, b"") == whole.output.replace(remark, b"")
+    connection.channel.readConnectionLost()
+    connection.advance(400)
+    assert connection.transport.closing or connection.transport.aborted
+
+
+def test_parse_responses_is_strict() -> None:
+    assert [one.body for one in parse_responses(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na")]
