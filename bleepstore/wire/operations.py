@@ -97,6 +97,7 @@ _SERVED = (
     ),
     Operation(
         "GetBucketAcl", "GET", _BUCKET, "acl", "s3:GetBucketAcl", permission=_READ_ACP,
+        note="owner and grants",
     ),
     Operation(
         "PutBucketAcl", "PUT", _BUCKET, "acl", "s3:PutBucketAcl", permission=_WRITE_ACP,
@@ -146,7 +147,7 @@ _SERVED = (
     ),
     Operation(
         "GetObjectAcl", "GET", _OBJECT, "acl", "s3:GetObjectAcl", permission=_READ_ACP,
-        permission_on=_OBJECT, versioned=True,
+        permission_on=_OBJECT, versioned=True, note="owner and grants",
     ),
     Operation(
         "PutObjectAcl", "PUT", _OBJECT, "acl", "s3:PutObjectAcl", permission=_WRITE_ACP,
@@ -171,7 +172,7 @@ _SERVED = (
     ),
     Operation(
         "AbortMultipartUpload", "DELETE", _OBJECT, "uploadId", "s3:AbortMultipartUpload",
-        permission=_WRITE,
+        permission=_WRITE, note="its parts are given back at once",
     ),
     Operation(
         "ListParts", "GET", _OBJECT, "uploadId", "s3:ListMultipartUploadParts", permission=_WRITE,
@@ -353,9 +354,44 @@ _UNSERVED = (
            "s3-object-lambda:WriteGetObjectResponse", note=_LAMBDA, routable=False),
 )  # fmt: skip
 
+_TOPICS = {
+    "abac": "attribute-based access control",
+    "accelerate": "transfer acceleration",
+    "analytics": "storage class analysis",
+    "cors": "cross-origin rules; a preflight is answered with AccessForbidden",
+    "encryption": "server-side encryption",
+    "intelligent-tiering": "archive tiers",
+    "inventory": "inventory reports",
+    "legal-hold": "object lock",
+    "lifecycle": "lifecycle rules; stale uploads expire by configuration",
+    "logging": "access logs into a bucket",
+    "metrics": "CloudWatch request metrics",
+    "notification": "event notifications",
+    "object-lock": "object lock",
+    "policy": "bucket policies; ACLs decide",
+    "policyStatus": "bucket policies; ACLs decide",
+    "publicAccessBlock": "public access settings; ACLs decide",
+    "replication": "replication rules",
+    "requestPayment": "requester pays",
+    "retention": "object lock",
+    "select": "SQL over objects",
+    "tagging": "tags",
+    "torrent": "BitTorrent",
+    "website": "static website hosting",
+}
+"""A line for the operations of a sub-resource that need none of their own."""
+
+
+def _completed(row: Operation, served: bool) -> Operation:
+    return structs.replace(row, served=served, note=row.note or _TOPICS[row.subresource])
+
+
 OPERATIONS: tuple[Operation, ...] = tuple(
     sorted(
-        (*(structs.replace(row, served=True) for row in _SERVED), *_UNSERVED),
+        (
+            *(_completed(row, served=True) for row in _SERVED),
+            *(_completed(row, served=False) for row in _UNSERVED),
+        ),
         key=lambda row: row.name,
     )
 )

@@ -41,11 +41,12 @@ def parse_xml(body: bytes, root: str) -> Element:
     """Read a document.
 
     :param root: the local name its root must have.
-    :raises MalformedXML: not well-formed UTF-8 XML, a document type, too deep, too many elements,
-        another root.
+    :raises MalformedXML: not well-formed XML in UTF-8 or UTF-16, a document type, too deep, too
+        many elements, another root.
     """
     builder = _Builder()
-    # The encoding is fixed: whatever a declaration says, no codec of Python is ever looked up.
+    # The encoding is fixed (a byte order mark may still say UTF-16): whatever a declaration
+    # says, no codec of Python is ever looked up.
     parser = expat.ParserCreate("utf-8", namespace_separator=" ")
     parser.buffer_text = True
     parser.StartElementHandler = builder.start
@@ -101,14 +102,19 @@ def members(element: Element, allowed: frozenset[str]) -> dict[str, Element]:
 
     :raises MalformedXML: an unknown or repeated child, or text.
     """
-    if element.text and not element.text.isspace():
-        raise MalformedXML
+    require_no_text(element)
     found: dict[str, Element] = {}
     for child in element.children:
         if child.name not in allowed or child.name in found:
             raise MalformedXML
         found[child.name] = child
     return found
+
+
+def require_no_text(element: Element) -> None:
+    """:raises MalformedXML: there is more than blanks between the children."""
+    if element.text and not element.text.isspace():
+        raise MalformedXML
 
 
 def text_content(element: Element) -> str:

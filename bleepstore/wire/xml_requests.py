@@ -25,7 +25,13 @@ from bleepstore.wire.grants import (
     require_group,
 )
 from bleepstore.wire.parameters import checked_part_number
-from bleepstore.wire.xml_reader import Element, members, parse_xml, text_content
+from bleepstore.wire.xml_reader import (
+    Element,
+    members,
+    parse_xml,
+    require_no_text,
+    text_content,
+)
 
 MAX_DELETES = 1000
 
@@ -79,6 +85,7 @@ def parse_delete(body: bytes) -> DeleteRequest:
     if not body:
         raise MissingRequestBodyError
     root = parse_xml(body, "Delete")
+    require_no_text(root)
     targets = []
     quiet: bool | None = None
     for child in root.children:
@@ -120,6 +127,7 @@ def parse_complete_upload(body: bytes) -> tuple[CompletedPart, ...]:
     if not body:
         raise InvalidRequest("You must specify at least one part")
     root = parse_xml(body, "CompleteMultipartUpload")
+    require_no_text(root)
     if not 1 <= len(root.children) <= MAX_PARTS:
         raise MalformedXML
     return tuple(_completed_part(child) for child in root.children)
@@ -155,6 +163,7 @@ def parse_access_control_policy(body: bytes) -> RequestedAcl:
         granted = found.get("AccessControlList")
         if granted is None or len(granted.children) > MAX_GRANTS:
             raise MalformedXML
+        require_no_text(granted)
         owner = found.get("Owner")
         owner_id = "" if owner is None else _text(members(owner, _OWNER), "ID")
         return RequestedAcl(

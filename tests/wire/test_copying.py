@@ -1,0 +1,77 @@
+"""The source and the directives of a copy."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bleepstore import errors
+from bleepstore.wire.copying import (
+    CopySource,
+    Directive,
+    metadata_directive,
+    parse_copy_source,
+    tagging_directive,
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "source"),
+    [
+        (b"b/k", CopySource("b", "k")),
+        (b"/b/k", CopySource("b", "k")),
+        (b"/b//k", CopySource("b", "/k")),
+        (b"b/a%20b%2Fc", CopySource("b", "a b/c")),
+        (b"b/a+b", CopySource("b", "a+b")),
+        (b"b%2Fa%2520", CopySource("b", "a%20")),
+        (b"%2Fb%2Fa", CopySource("b", "a")),
+        (b"b/k?versionId=null", CopySource("b", "k", "null")),
+        (b"b/what?", CopySource("b", "what?")),
+        (b"b/%C3%A9", CopySource("b", "é")),
+        ("b/é".encode(), CopySource("b", "é")),
+    ],
+)
+def test_a_source_is_a_bucket_and_a_key(value: bytes, source: CopySource) -> None:
+    assert parse_copy_source(value) == source
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"", b"/", b"b", b"b/", b"/b/", b"//k", b"b/%zz", b"b/%ff", b"b/k?versionId=x",
+     b"b/k?versionId=", b"?versionId=null"],
+)  # fmt: skip
+def test_a_malformed_source_is_an_invalid_argument(value: bytes) -> None:
+    with pytest.raises(errors.InvalidArgument):
+        parse_copy_source(value)
+
+
+def test_a_version_that_cannot_be_there_is_not_there() -> None:
+    with pytest.raises(errors.NoSuchVersion):
+        parse_copy_source(b"b/k?versionId=" + b"a" * 32)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=50))
+def test_any_key_survives(key: str) -> None:
+    for encoded in (quote(key), quote(key, safe="")):
+        assert parse_copy_source(f"/b/{encoded}".encode()) == CopySource("b", key)
+
+
+@given(st.binary())
+def test_only_refusals_come_out(value: bytes) -> None:
+    try:
+        assert parse_copy_source(value).key
+    except errors.StoreError:
+        return
+
+
+def test_directives() -> None:
+    assert metadata_directive({}) is Directive.COPY
+    assert metadata_directive({b"x-amz-metadata-directive": b"REPLACE"}) is Directive.REPLACE
+    assert tagging_directive({b"x-amz-tagging-directive": b"COPY"}) is Directive.COPY
+    with pytest.raises(errors.InvalidArgument, match="Unknown metadata directive"):
+        metadata_directive({b"x-amz-metadata-directive": b"MOVE"})
+    with pytest.raises(errors.InvalidArgument, match="Unknown tagging directive"):
+        tagging_directive({b"x-amz-tagging-directive": b""})

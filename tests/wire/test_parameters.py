@@ -1,0 +1,183 @@
+"""Small values of the query, the queries of listings, and continuation tokens."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bleepstore import errors
+from bleepstore.wire.list_queries import (
+    BucketsQuery,
+    ObjectsQuery,
+    PartsQuery,
+    UploadsQuery,
+    buckets_query,
+    objects_query,
+    objects_v2_query,
+    parts_query,
+    uploads_query,
+)
+from bleepstore.wire.operations import BY_NAME
+from bleepstore.wire.parameters import (
+    attributes_page,
+    object_attributes,
+    part_number,
+    version_id,
+)
+from bleepstore.wire.tokens import decode_token, encode_token
+
+
+def test_the_null_version_is_the_only_one() -> None:
+    get = BY_NAME["GetObject"]
+    assert version_id(get, {}) == ""
+    assert version_id(get, {"versionId": "null"}) == "null"
+    with pytest.raises(errors.NoSuchVersion):
+        version_id(get, {"versionId": "3sL4kqtJlcpXroDTDmJ.rmSpXd3dIbrH"})
+    for value in ("", "x", "a" * 31 + "/"):
+        with pytest.raises(errors.InvalidArgument) as caught:
+            version_id(get, {"versionId": value})
+        assert caught.value.details == {"ArgumentName": "versionId", "ArgumentValue": value}
+
+
+def test_a_write_takes_no_version() -> None:
+    with pytest.raises(errors.InvalidArgument, match="does not accept a version-id"):
+        version_id(BY_NAME["PutObject"], {"versionId": "null"})
+    assert version_id(BY_NAME["ListObjects"], {"versionId": "x"}) == ""
+
+
+def test_part_numbers() -> None:
+    assert part_number({}) is None
+    assert part_number({"partNumber": "1"}) == 1
+    assert part_number({"partNumber": "10000"}) == 10000
+    for value in ("0", "10001", "-1", "", "a", "1.0", "\u0661", " 1", "9" * 5000):
+        with pytest.raises(errors.InvalidArgument, match="between 1 and 10000") as caught:
+            part_number({"partNumber": value})
+        assert caught.value.details["ArgumentName"] == "partNumber"
+
+
+@pytest.mark.parametrize(
+    ("value", "limit"), [("0", 0), ("1", 1), ("1000", 1000), ("1001", 1000), ("2147483647", 1000),
+                         ("", 1000)]
+)  # fmt: skip
+def test_a_page_is_cut_to_1000(value: str, limit: int) -> None:
+    assert objects_query({"max-keys": value}).limit == limit
+    assert objects_v2_query({"max-keys": value}).limit == limit
+    assert uploads_query({"max-uploads": value}).limit == limit
+    assert parts_query({"max-parts": value}).limit == limit
+
+
+@pytest.mark.parametrize("value", ["-1", "a", "1.5", "2147483648", "\u0661", "+1", "9" * 5000])
+def test_other_limits_are_invalid(value: str) -> None:
+    for name, read in (
+        ("max-keys", objects_query),
+        ("max-keys", objects_v2_query),
+        ("max-uploads", uploads_query),
+        ("max-parts", parts_query),
+        ("max-buckets", buckets_query),
+        ("part-number-marker", parts_query),
+    ):
+        with pytest.raises(errors.InvalidArgument) as caught:
+            read({name: value})
+        assert caught.value.details == {"ArgumentName": name, "ArgumentValue": value}
+
+
+def test_max_buckets_is_refused_outside_1_to_10000() -> None:
+    for value in ("0", "10001"):
+        with pytest.raises(errors.InvalidArgument):
+            buckets_query({"max-buckets": value})
+
+
+def test_list_queries() -> None:
+    everything = {
+        "prefix": "p", "delimiter": "/", "encoding-type": "url", "max-keys": "5", "marker": "m",
+        "start-after": "s", "fetch-owner": "true", "key-marker": "k", "upload-id-marker": "u",
+        "max-uploads": "6", "uploadId": "i", "part-number-marker": "7", "max-parts": "8",
+        "max-buckets": "9", "bucket-region": "r",
+    }  # fmt: skip
+    assert buckets_query(everything) == BucketsQuery("p", "", 9, "r")
+    assert objects_query(everything) == ObjectsQuery(
+        "p", "/", "m", 5, True, marker="m", fetch_owner=True
+    )
+    assert objects_v2_query(everything) == ObjectsQuery(
+        "p", "/", "s", 5, True, start_after="s", fetch_owner=True
+    )
+    assert uploads_query(everything) == UploadsQuery("p", "/", "k", "u", 6, True)
+    assert parts_query(everything) == PartsQuery("i", 7, 8, True)
+    assert objects_v2_query({}) == ObjectsQuery()
+
+
+def test_a_token_overrides_start_after() -> None:
+    token = encode_token("t")
+    found = objects_v2_query({"continuation-token": token, "start-after": "z"})
+    assert (found.after, found.start_after, found.token) == ("t", "z", token)
+    assert buckets_query({"continuation-token": token}).after == "t"
+
+
+def test_an_upload_id_marker_needs_a_key_marker() -> None:
+    assert uploads_query({"upload-id-marker": "u"}).upload_id_marker == ""
+
+
+@pytest.mark.parametrize(
+    "query", [{"encoding-type": "base64"}, {"fetch-owner": "yes"}, {"continuation-token": ""}]
+)
+def test_other_values_are_invalid(query: dict[str, str]) -> None:
+    with pytest.raises(errors.InvalidArgument):
+        objects_v2_query(query)
+
+
+def test_object_attributes() -> None:
+    name = b"x-amz-object-attributes"
+    assert object_attributes({name: b"ETag, ObjectSize,,ETag"}) == {"ETag", "ObjectSize"}
+    for value in (b"", b"Etag", b"ETag,Foo"):
+        with pytest.raises(errors.InvalidArgument):
+            object_attributes({name: value})
+    with pytest.raises(errors.InvalidArgument):
+        object_attributes({})
+    assert attributes_page({}) == (0, 1000)
+    assert attributes_page({b"x-amz-part-number-marker": b"3", b"x-amz-max-parts": b"2"}) == (3, 2)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_tokens_come_back(after: str) -> None:
+    token = encode_token(after)
+    assert decode_token(token) == after
+    assert token.replace("-", "").replace("_", "").isalnum()
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), st.data())
+def test_a_changed_token_is_incorrect(after: str, data: st.DataObject) -> None:
+    token = encode_token(after)
+    at = data.draw(st.integers(0, len(token) - 1))
+    other = data.draw(st.sampled_from("Aa0-_=.é").filter(lambda c: c != token[at]))
+    for changed in (token[:at] + other + token[at + 1 :], token[:at], token + other, token + "\n"):
+        with pytest.raises(errors.InvalidArgument, match="token provided is incorrect"):
+            decode_token(changed)
+
+
+@given(st.text())
+def test_any_text_is_a_token_or_incorrect(token: str) -> None:
+    try:
+        assert encode_token(decode_token(token)) == token
+    except errors.InvalidArgument:
+        return
+
+
+QUERIES = st.dictionaries(
+    st.sampled_from(
+        ["prefix", "delimiter", "marker", "max-keys", "encoding-type", "continuation-token",
+         "start-after", "fetch-owner", "key-marker", "upload-id-marker", "max-uploads", "uploadId",
+         "part-number-marker", "max-parts", "max-buckets", "partNumber", "versionId"]
+    ),
+    st.one_of(st.text(max_size=20), st.integers().map(str)),
+)  # fmt: skip
+
+
+@given(QUERIES)
+def test_only_refusals_come_out(query: dict[str, str]) -> None:
+    for read in (buckets_query, objects_query, objects_v2_query, uploads_query, parts_query,
+                 part_number, lambda query: version_id(BY_NAME["GetObject"], query)):  # fmt: skip
+        try:
+            read(query)
+        except errors.StoreError:
+            continue
