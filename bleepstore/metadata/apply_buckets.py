@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bleepstore.errors import (
+    AccessDenied,
     BucketAlreadyExists,
     BucketAlreadyOwnedByYou,
     BucketNotEmpty,
@@ -59,6 +60,8 @@ def put_bucket_acl(tx: Transaction, command: PutBucketAcl) -> Steps[Done]:
     existing = _find(tx, command.bucket)
     if existing is None:
         raise NoSuchBucket(BucketName=command.bucket)
+    if command.acl.owner_id != existing.owner_id:
+        raise AccessDenied
     _store_acl(tx, existing, command.acl)
     return Done()
     yield

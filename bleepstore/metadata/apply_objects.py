@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from bleepstore.errors import NoSuchBucket, NoSuchKey, PreconditionFailed, SourceChanged, StoreError
+from bleepstore.errors import (
+    AccessDenied,
+    NoSuchBucket,
+    NoSuchKey,
+    PreconditionFailed,
+    SourceChanged,
+    StoreError,
+)
 from bleepstore.metadata.contents import add_content, hold_blobs, share_content
 from bleepstore.metadata.records import encode_acl
 from bleepstore.metadata.transaction import Steps, Transaction
@@ -114,6 +121,8 @@ def put_object_acl(tx: Transaction, command: PutObjectAcl) -> Steps[Done]:
     ((owner_id,),) = tx.execute(
         "SELECT owner_id FROM versions WHERE bucket_id = ? AND key = ? AND seq = ?", where
     ).fetchall()
+    if command.acl.owner_id != owner_id:
+        raise AccessDenied
     tx.execute(
         "UPDATE versions SET acl = ? WHERE bucket_id = ? AND key = ? AND seq = ?",
         (encode_acl(command.acl, owner_id), *where),

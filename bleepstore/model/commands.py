@@ -64,6 +64,8 @@ class PutBucketAcl(Command, frozen=True, kw_only=True, tag=True):
     """Result: :class:`Done`.
 
     :raises NoSuchBucket:
+    :raises AccessDenied: the bucket has another owner than the ACL, by now; an ACL that was
+        decided on for one owner's bucket must not hand another's over.
     """
 
     bucket: str
@@ -127,6 +129,7 @@ class PutObjectAcl(Command, frozen=True, kw_only=True, tag=True):
 
     :raises NoSuchBucket:
     :raises NoSuchKey:
+    :raises AccessDenied: the object has another owner than the ACL, by now.
     """
 
     bucket: str

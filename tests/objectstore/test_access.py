@@ -286,14 +286,14 @@ def test_only_who_may_list_learns_that_a_key_is_missing(
 
 def test_every_operation_decides_the_expected_bucket_owner() -> None:
     world = World()
-    everything = Acl(ALICE.id, (Grant(Permission.FULL_CONTROL, group=ALL_USERS),))
+    everything = (Grant(Permission.FULL_CONTROL, group=ALL_USERS),)
     world.bucket("public", CAROL, canned=CannedAcl.PUBLIC_READ_WRITE)
     public = RequestedAcl(canned=CannedAcl.PUBLIC_READ)
     world.put("k", b"public", bucket="public", account=CAROL, acl=public)
     for operation, rule in RULES.items():
         if operation in ("ListBuckets", "CreateBucket"):
             continue
-        seed(world, everything, everything)
+        seed(world, Acl(ALICE.id, everything), Acl(BOB.id, everything))
         right = CAROL.id if operation == "CopyObject, the source" else ALICE.id
         with pytest.raises(AccessDenied):
             run(rule.call(world.store, world.caller(ALICE, BOB.id)))

@@ -22,7 +22,7 @@ from bleepstore.errors import (
 )
 from bleepstore.interfaces.blobs import IBlobReader
 from bleepstore.interfaces.lifecycle import IPart
-from bleepstore.model.acl import ALL_USERS, CannedAcl, Grant, Permission
+from bleepstore.model.acl import ALL_USERS, CannedAcl, Grant, Permission, private_acl
 from bleepstore.model.checksums import ChecksumAlgorithm
 from bleepstore.model.commands import DeleteTarget, Refusal
 from bleepstore.model.conditions import ReadConditions, WriteConditions
@@ -324,3 +324,14 @@ def test_an_objects_acl_is_replaced_as_a_whole(world: World) -> None:
         )
     with pytest.raises(NoSuchKey):
         run(world.store.objects.put_acl(world.caller(ALICE), "bucket", "absent", acl))
+
+
+def test_an_acl_never_hands_over_what_another_put_there_meanwhile(world: World) -> None:
+    world.bucket("open", canned=CannedAcl.PUBLIC_READ_WRITE)
+    world.put("k", b"alice's", bucket="open")
+    world.metadata.before("submit", lambda: world.put("k", b"bob's", bucket="open", account=BOB))
+    acl = RequestedAcl(canned=CannedAcl.PUBLIC_READ)
+    with pytest.raises(AccessDenied):
+        run(world.store.objects.put_acl(world.caller(ALICE), "open", "k", acl))
+    view = run(world.store.objects.get_acl(world.caller(BOB), "open", "k"))
+    assert view.acl == private_acl(BOB.id)
