@@ -54,6 +54,7 @@ HAND_OVER = """
 import os, sys
 os.dup2(int(sys.argv[1]), 3)
 os.environ["LISTEN_FDS"] = "1"
+os.environ["LISTEN_FDNAMES"] = "bleepstore.socket"
 os.environ["LISTEN_PID"] = str(os.getpid())
 os.execv(sys.argv[2], sys.argv[2:])
 """
