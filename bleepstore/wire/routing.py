@@ -22,6 +22,7 @@ from bleepstore.errors import (
 from bleepstore.model.names import require_key
 from bleepstore.wire.headers import Headers
 from bleepstore.wire.operations import OPERATIONS, Level, Operation, resource_type
+from bleepstore.wire.presigned import with_hoisted
 from bleepstore.wire.urls import decode_bytes, decode_query, decode_text
 
 UNKNOWN = Operation(
@@ -37,12 +38,16 @@ class Route(Struct, frozen=True):
     :ivar bucket: empty at service level.
     :ivar key: empty at service and bucket level.
     :ivar query: parameters by name, decoded; of repeated ones the first.
+    :ivar headers: as sent, and for a presigned request also those that its query carries
+        (``presigned``).  The signature is checked against what was sent; whatever reads the
+        request's meaning reads these.
     """
 
     operation: Operation
     bucket: str
     key: str
     query: dict[str, str]
+    headers: Headers
 
 
 _Selector = tuple[Level, str, str]
@@ -127,6 +132,8 @@ class Router:
         level = Level.OBJECT if key else Level.BUCKET if bucket else Level.SERVICE
         query = decode_query(raw_query) if raw_query else {}
         if query:
+            if "X-Amz-Signature" in query:
+                headers = with_hoisted(headers, query)
             operation = _select(level, method, query)
         else:
             plain = _PLAIN[level].get(method)
@@ -137,7 +144,7 @@ class Router:
             raise _refused_method(level, _subresource(query), method, headers)
         if b"x-amz-copy-source" in headers:
             operation = _COPY_OF.get(operation.name, operation)
-        return Route(operation, bucket, key, query)
+        return Route(operation, bucket, key, query, headers)
 
     def _bucket_of_host(self, host: bytes) -> str:
         """The bucket that a Host names, empty for path style; remembered for a bounded number."""

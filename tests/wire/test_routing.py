@@ -234,6 +234,15 @@ def test_the_copy_header_selects_only_copies() -> None:
     assert route("PUT", "/b/k?acl", x_amz_copy_source="/a/b").operation.name == "PutObjectAcl"
 
 
+def test_a_presigned_copy_carries_its_source_in_the_query() -> None:
+    found = route("PUT", "/b/k?x-amz-copy-source=a%2Fb&X-Amz-Signature=s")
+    assert found.operation.name == "CopyObject"
+    assert found.headers[b"x-amz-copy-source"] == b"a/b"
+    unsigned = route("PUT", "/b/k?x-amz-copy-source=a%2Fb", x_amz_acl="private")
+    assert unsigned.operation.name == "PutObject"
+    assert set(unsigned.headers) == {b"host", b"x-amz-acl"}
+
+
 @pytest.mark.parametrize(
     ("method", "target", "resource"),
     [
