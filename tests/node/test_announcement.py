@@ -1,0 +1,62 @@
+"""The first line says where, on what, and how; and never a secret."""
+
+from __future__ import annotations
+
+from bleepstore import __version__
+from bleepstore.config.load import load
+from bleepstore.node.announcement import announcement, warnings
+
+LOCAL = ["http://127.0.0.1:9000"]
+OWN = {"BLEEPSTORE_ACCESS_KEY": "my key", "BLEEPSTORE_SECRET_KEY": "hunter2"}
+
+
+def test_the_defaults_can_be_copied_into_a_shell() -> None:
+    config = load(directory="/nonexistent")
+    assert announcement(config, LOCAL) == (
+        f"BleepStore {__version__} listens on http://127.0.0.1:9000 "
+        "(metadata: sqlite, ./data/metadata.db; objects: local, ./data/objects). "
+        "Try: AWS_ACCESS_KEY_ID=bleepstore AWS_SECRET_ACCESS_KEY=bleepstore-secret "
+        "AWS_DEFAULT_REGION=us-east-1 aws --endpoint-url http://127.0.0.1:9000 s3 ls"
+    )
+    (warning,) = warnings(config)
+    assert warning.startswith("The default credentials are in use: bleepstore / bleepstore-secret.")
+
+
+def test_a_secret_of_ones_own_is_not_shown() -> None:
+    config = load(environ=OWN, directory="/nonexistent")
+    line = announcement(config, LOCAL)
+    assert "hunter2" not in line
+    assert "AWS_ACCESS_KEY_ID='my key' AWS_SECRET_ACCESS_KEY=... " in line
+    assert warnings(config) == []
+
+
+def test_a_wildcard_is_reached_by_loopback() -> None:
+    config = load(environ={**OWN, "BLEEPSTORE__SERVER__HOST": "0.0.0.0"})
+    line = announcement(config, ["http://0.0.0.0:9000", "http://[::]:9000"])
+    assert "listens on http://0.0.0.0:9000, http://[::]:9000 (" in line
+    assert line.endswith("aws --endpoint-url http://127.0.0.1:9000 s3 ls")
+
+
+def test_a_unix_socket_alone_is_reached_by_curl() -> None:
+    line = announcement(load(environ=OWN), ["unix:/run/s3.sock"])
+    assert line.endswith("Try: curl --unix-socket /run/s3.sock http://localhost/health")
+
+
+def test_a_server_without_authentication_says_so() -> None:
+    config = load(environ={"BLEEPSTORE__AUTH__ENABLED": "false"})
+    assert "aws --no-sign-request --endpoint-url" in announcement(config, LOCAL)
+    (warning,) = warnings(config)
+    assert warning.startswith("Authentication is off (auth.enabled)")
+
+
+def test_other_stores_are_named() -> None:
+    def shown(**storage: str) -> str:
+        environ = {f"BLEEPSTORE__STORAGE__{key}": value for key, value in storage.items()}
+        environ["BLEEPSTORE__METADATA__ENGINE"] = "memory"
+        return announcement(load(environ=environ, directory="/nonexistent"), LOCAL)
+
+    assert "(metadata: memory; objects: memory)" in shown(BACKEND="memory")
+    assert "objects: memory, snapshots in /s)" in shown(
+        BACKEND="memory", MEMORY__PERSISTENCE="snapshot", MEMORY__SNAPSHOT_PATH="/s"
+    )
+    assert "objects: sqlite, ./data/objects.db)" in shown(BACKEND="sqlite")
