@@ -228,8 +228,7 @@ class _Upload:
                 self._rest_lane.run(self.rest.update, *batch),
             ]
         self._hashing.append([_begin(lane) for lane in lanes])
-        if self._writing is not None:
-            await self._writing
+        await self._written()
         self._writing = _begin(self._writer.write(*batch))
 
     def _update_both(self, batch: list[bytes | memoryview]) -> None:
@@ -237,12 +236,17 @@ class _Upload:
             self.md5.update(piece)
             self.rest.update(piece)
 
+    async def _written(self) -> None:
+        # Forgotten first: a wait that fails or is cancelled has ended that write for us.
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            await writing
+
     async def settle(self) -> None:
         """Wait until everything is hashed and written."""
         if self._batch:
             await self._send()
-        if self._writing is not None:
-            await self._writing
+        await self._written()
         while self._hashing:
             for hashing in self._hashing.popleft():
                 await hashing
