@@ -61,6 +61,11 @@ def test_malformed_grantees_are_invalid(value: bytes) -> None:
         requested_acl({b"x-amz-grant-read": value}, Level.OBJECT)
 
 
+def test_an_empty_address_is_nobodys() -> None:
+    with pytest.raises(errors.UnresolvableGrantByEmailAddress):
+        requested_acl({b"x-amz-grant-read": b'emailAddress=""'}, Level.OBJECT)
+
+
 def test_an_acl_has_at_most_100_grants() -> None:
     full = b",".join(b"id=a%d" % number for number in range(100))
     assert requested_acl({b"x-amz-grant-read": full}, Level.OBJECT)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import pytest
+from botocore.serialize import create_serializer
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bleepstore import errors
-from bleepstore.wire.operations import OPERATIONS, Level, Operation
+from bleepstore.wire.operations import BY_NAME, OPERATIONS, Level, Operation
 from bleepstore.wire.routing import UNKNOWN, Route, Router
+from tests.wire.oracle import MODEL
 
 ROUTER = Router(["localhost", "s3.example.com"])
 COPY = {b"x-amz-copy-source": b"/a/b"}
@@ -30,6 +32,28 @@ def test_every_operation_is_reached_by_its_own_selector(row: Operation) -> None:
     target = path + ("?" + "&".join(pieces) if pieces else "")
     headers = {"x_amz_copy_source": "/a/b"} if row.copies else {}
     assert route(row.method, target, **headers).operation is row
+
+
+@pytest.mark.parametrize("name", MODEL.operation_names)
+def test_what_botocore_sends_for_an_operation_leads_to_it(name: str) -> None:
+    operation = MODEL.operation_model(name)
+    parameters: dict[str, object] = {}
+    for member in operation.input_shape.required_members:
+        shape = operation.input_shape.members[member]
+        located = shape.serialization.get("location") in ("uri", "querystring")
+        if located or shape.serialization.get("hostLabel"):
+            parameters[member] = 1 if shape.type_name == "integer" else "x"
+    serializer = create_serializer("rest-xml", include_validation=False)
+    request = serializer.serialize_to_request(parameters, operation)
+    query = urlencode(request["query_string"])
+    join = "&" if "?" in request["url_path"] else "?"
+    target = request["url_path"] + (join + query if query else "")
+    headers = {"x_amz_copy_source": "a/b"} if BY_NAME[name].copies else {}
+    found = route(request["method"], target, **headers).operation
+    if BY_NAME[name].routable:
+        assert found.name == name
+    else:
+        assert found.served is (name == "ListDirectoryBuckets")
 
 
 @pytest.mark.parametrize(
