@@ -9,6 +9,10 @@ metadata never heard of.  That such a blob is garbage is certain, not guessed:
   referenced once more (a copy whose source is gone is refused inside its transaction).
 
 So an unreferenced blob of an older epoch can never be referenced again.
+
+All this is true of the metadata and the blobs of one store.  Should a mistake in the
+configuration bring those of two together, everything would look like garbage.  So a first walk
+looks for a blob of an epoch that is yet to come; where there is one, nothing is swept at all.
 """
 
 from __future__ import annotations
@@ -41,7 +45,7 @@ RETRY = 60.0
 
 @implementer(IPart)
 class Sweeper:
-    """Walks the blob store once after each start, at leisure.
+    """Walks the blob store after each start, at leisure: once to look, once to sweep.
 
     Once is enough, since what it looks for is left by earlier processes alone.  No cursor is
     saved: a walk reads names only, and one that was cut short begins again after the next start.
@@ -60,6 +64,7 @@ class Sweeper:
         self._pins = pins
         self._ids = ids
         self._walk: AsyncIterator[tuple[str, ...]] | None = None
+        self._surveyed = False
         self._swept = 0
         self._periodic = Periodic(clock, "sweeper", self.sweep, interval=RETRY, first=FIRST)
 
@@ -78,15 +83,36 @@ class Sweeper:
             self._swept = 0
         try:
             async for batch in self._walk:
-                await self._sweep_batch(batch)
+                if self._surveyed:
+                    await self._sweep_batch(batch)
+                elif self._is_foreign(batch):
+                    self._walk = None
+                    return inf
                 return PAUSE
         except BaseException:
             self._walk = None
             raise
         self._walk = None
+        if not self._surveyed:
+            self._surveyed = True
+            return PAUSE
         if self._swept:
             _log.info("swept {count} blobs that a crash had left", count=self._swept)
         return inf
+
+    def _is_foreign(self, batch: tuple[str, ...]) -> bool:
+        """Whether there is a blob that this metadata's processes cannot have written."""
+        ours = self._ids.epoch
+        for blob_id in batch:
+            if (epoch_of(blob_id) or 0) > ours:
+                _log.error(
+                    "blob {blob_id} is of an epoch after ours ({ours}): these blobs are not those "
+                    "of this metadata, and nothing is swept; check the configured paths",
+                    blob_id=blob_id,
+                    ours=ours,
+                )
+                return True
+        return False
 
     async def _sweep_batch(self, batch: tuple[str, ...]) -> None:
         ours = self._ids.epoch

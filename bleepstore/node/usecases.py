@@ -74,6 +74,7 @@ def build_use_cases(
         max_object_size=config.server.max_object_size,
         released=collector.wake,
         inline_max=config.storage.inline_max_bytes,
+        volatile=config.metadata.engine == "memory",
     )
     expiry = UploadExpiry(
         clock,

@@ -16,7 +16,7 @@ from bleepstore.objectstore.accounts import Accounts
 from bleepstore.objectstore.acls import Acls
 from bleepstore.objectstore.buckets import Buckets
 from bleepstore.objectstore.copying import Copies
-from bleepstore.objectstore.ids import Dice, Ids
+from bleepstore.objectstore.ids import Dice, Ids, epoch_of
 from bleepstore.objectstore.listing import Listings
 from bleepstore.objectstore.objects import Objects
 from bleepstore.objectstore.part_copying import PartCopies
@@ -52,6 +52,7 @@ class ObjectStore:
         max_object_size: int,
         released: Callable[[], None],
         inline_max: int = INLINE_MAX,
+        volatile: bool = False,
     ) -> None:
         """:param credentials: of the configuration; the first is the root's.
         :param node_id: under which the epoch is opened.
@@ -59,8 +60,12 @@ class ObjectStore:
         :param released: called after each change that may have let go of blobs
             (``background.collector.Collector.wake``).
         :param inline_max: bytes up to which a body is kept beside its metadata.
+        :param volatile: whether the metadata is lost with its process, and counts its epochs from
+            1 again: then blobs may be there already under the names that it would give.
         """
         self._metadata = metadata
+        self._blobs = blobs
+        self._volatile = volatile
         self._now = now
         self._node_id = node_id
         self.ids = Ids(dice)
@@ -85,9 +90,20 @@ class ObjectStore:
 
     async def start(self) -> None:
         """Open the epoch under which blobs are written."""
-        result = await self._metadata.submit(OpenEpoch(at=self._now(), node_id=self._node_id))
-        assert isinstance(result, Epoch)
-        self.ids.open(result.number)
+        used = await self._highest_epoch() if self._volatile else 0
+        epoch = 0
+        while epoch <= used:
+            result = await self._metadata.submit(OpenEpoch(at=self._now(), node_id=self._node_id))
+            assert isinstance(result, Epoch)
+            epoch = result.number
+        self.ids.open(epoch)
+
+    async def _highest_epoch(self) -> int:
+        """The highest epoch under which there is a blob, 0 if there is none."""
+        highest = 0
+        async for batch in self._blobs.blob_ids():
+            highest = max([highest, *[epoch_of(blob_id) or 0 for blob_id in batch]])
+        return highest
 
     async def stop(self) -> None:
         """Nothing is held: requests under way are ended by the front."""

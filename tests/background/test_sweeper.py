@@ -14,7 +14,15 @@ from bleepstore.model.objects import Description
 from bleepstore.objectstore import ObjectStore
 from bleepstore.objectstore.requests import Claims, UploadName, UploadRequest
 from tests.objectstore.driving import run
-from tests.objectstore.world import ALICE, LARGE, Payload, World, content
+from tests.objectstore.world import (
+    ALICE,
+    CREDENTIALS,
+    LARGE,
+    FaultyBlobs,
+    Payload,
+    World,
+    content,
+)
 
 
 @pytest.fixture
@@ -37,11 +45,16 @@ def leave(world: World, store: ObjectStore) -> str:
     return blob_id
 
 
-def sweeper_of(world: World, store: ObjectStore, clock: Clock | None = None) -> Sweeper:
+def sweeper_of(
+    world: World,
+    store: ObjectStore,
+    clock: Clock | None = None,
+    blobs: FaultyBlobs | None = None,
+) -> Sweeper:
     return Sweeper(
         clock or world.clock,
         world.metadata,  # type: ignore[arg-type]
-        world.blobs,  # type: ignore[arg-type]
+        blobs or world.blobs,  # type: ignore[arg-type]
         world.pins,
         store.ids,
     )
@@ -89,7 +102,7 @@ def test_nothing_is_garbage_before_an_epoch_is_open(world: World) -> None:
         now=lambda: world.time,
         dice=bytes,
         pins=world.pins,
-        credentials=(run(world.store.accounts.credential("ALICE")),),  # type: ignore[arg-type]
+        credentials=CREDENTIALS,
         region="us-east-1",
         node_id="node-1",
         max_object_size=1,
@@ -131,7 +144,7 @@ def test_a_crash_in_the_walk_is_made_up_for_by_the_next(world: World) -> None:
     world.blobs.after("delete", lambda: 1 / 0)
     sweeper = sweeper_of(world, now)
     with pytest.raises(ZeroDivisionError):
-        run(sweeper.sweep())
+        walk(sweeper)
     assert len(world.stored() & garbage) == 2
     walk(sweeper)
     assert world.stored() == set()
@@ -155,9 +168,50 @@ def test_it_walks_once_after_a_start_a_batch_at_a_time(
     sweeper = sweeper_of(world, world.process(), clock)
     run(sweeper.start())
     clock.advance(module.FIRST)
-    assert world.blobs.calls.count("delete") == 1
     clock.pump([module.PAUSE] * 3)
+    assert "delete" not in world.blobs.calls  # so far it only looked
+    clock.pump([module.PAUSE] * 2)
+    assert world.blobs.calls.count("delete") == 2
+    clock.pump([module.PAUSE] * 2)
     assert world.blobs.calls.count("delete") == 3
-    assert len(walks) == 1
+    assert len(walks) == 2
     assert not clock.getDelayedCalls()
     run(sweeper.stop())
+
+
+def test_blobs_of_another_store_are_not_swept(world: World) -> None:
+    """The blobs' true metadata has opened more epochs than the one that is configured."""
+    leave(world, world.store)
+    leave(world, world.process())
+    leave(world, world.process())
+    other = World()
+    other.blobs, other.disk = world.blobs, world.disk
+    now = other.process()
+    assert now.ids.epoch == 2
+    before = world.stored()
+    walk(sweeper_of(other, now))
+    assert world.stored() == before
+
+
+def test_metadata_that_was_lost_begins_after_the_epochs_of_its_blobs(world: World) -> None:
+    world.put("k", content(LARGE))
+    leave(world, world.process())
+    other = World()
+    fresh = ObjectStore(
+        metadata=other.metadata,  # type: ignore[arg-type]
+        blobs=world.blobs,  # type: ignore[arg-type]
+        threads=world.threads,
+        now=lambda: world.time,
+        dice=bytes,
+        pins=world.pins,
+        credentials=CREDENTIALS,
+        region="us-east-1",
+        node_id="node-1",
+        max_object_size=1,
+        released=lambda: None,
+        volatile=True,
+    )
+    run(fresh.start())
+    assert fresh.ids.epoch == 3
+    walk(sweeper_of(world=other, store=fresh, blobs=world.blobs))
+    assert world.stored() == set()
