@@ -5,6 +5,7 @@ One of two places that import the reactor; ``__main__`` is the other.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Mapping
@@ -118,6 +119,12 @@ class Program(Node):
             self._destination, EventDestination
         ):
             parent.setComponent(ILogObserver, self._observer)  # type: ignore[no-untyped-call]
+
+    def startService(self) -> Deferred[None]:
+        """Start; see :class:`Node`."""
+        # What was imported lives as long as the process.  Out of the collector's sight it costs no
+        # full collection 40 ms, and no page of a forked process its copy.
+        return super().startService().addCallback(lambda _: gc.freeze())
 
     def stopService(self) -> Deferred[None]:
         """Stop, and write what the access log still holds."""

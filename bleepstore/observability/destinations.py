@@ -29,6 +29,8 @@ class _RotatingFile(Protocol):
 
 _open_rotating: Callable[..., _RotatingFile] = LogFile
 
+_access = Logger(namespace="access")
+
 _PRIORITIES = {
     "debug": syslog.LOG_DEBUG,
     "info": syslog.LOG_INFO,
@@ -83,8 +85,6 @@ class SyslogDestination:
 class EventDestination:
     """Twisted's own log, for whoever chose its observer: each line becomes an event."""
 
-    _log = Logger(namespace="access")
-
     def write(self, text: str, level: str) -> None:
         for line in text.rstrip("\n").split("\n"):
-            self._log.info("{line}", line=line)
+            _access.info("{line}", line=line)
