@@ -16,7 +16,7 @@ from bleepstore.objectstore.requests import Caller
 from bleepstore.wire.errors import error_body, error_headers, status_of
 from bleepstore.wire.headers import header_map
 
-XML: Header = (b"content-type", b"application/xml")
+XML: Header = (b"Content-Type", b"application/xml")
 
 
 class Identity:
@@ -89,7 +89,7 @@ class Call:
         """What was asked for, as error bodies and the log show it."""
         if self.key:
             return f"/{self.bucket}/{self.key}"
-        return "/" + self.bucket
+        return f"/{self.bucket}" if self.bucket else self.template
 
     def respond(self, status: int, headers: Sequence[Header] = (), body: bytes = b"") -> None:
         """Send a whole response."""
@@ -110,15 +110,15 @@ class Call:
 
         :param headers: that the operation adds to its errors.
         """
+        if isinstance(error, NotModified):
+            self.respond(304, headers)  # an answer like others, and no error in log or metrics
+            return
         self.error = error.code
         if self.request.started:
             self.request.abort()
             return
-        more = (*error_headers(error), *headers)
-        if isinstance(error, NotModified):
-            self.respond(304, more)
-        else:
-            self.respond(status_of(error), (XML, *more), self.error_document(error))
+        more = (XML, *error_headers(error), *headers)
+        self.respond(status_of(error), more, self.error_document(error))
 
     def error_document(self, error: StoreError) -> bytes:
         """The ``<Error>`` body."""

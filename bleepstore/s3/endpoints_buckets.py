@@ -44,7 +44,7 @@ class BucketEndpoints:
         acl = requested_acl(call.headers, Level.BUCKET)
         location = parse_create_bucket(await read_document(call))
         await self._buckets.create(call.caller, call.bucket, location=location, acl=acl)
-        call.respond(200, ((b"location", b"/" + call.bucket.encode()),))
+        call.respond(200, ((b"Location", b"/" + call.bucket.encode()),))
 
     @serves(app, "HeadBucket")
     async def head_bucket(self, request: IHttpRequest, call: Call) -> None:

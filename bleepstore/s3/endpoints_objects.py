@@ -84,7 +84,7 @@ class ObjectEndpoints:
             head.part_count,
             overrides,
         )
-        headers.append((b"content-length", b"%d" % head.length))
+        headers.append((b"Content-Length", b"%d" % head.length))
         call.respond(206 if head.partial else 200, headers)
 
     @serves(app, "PutObject")
@@ -133,7 +133,7 @@ class ObjectEndpoints:
         found = await self._objects.attributes(call.caller, call.bucket, call.key, version)
         call.xml(
             object_attributes_result(found.version, found.parts, attributes, after, limit),
-            ((b"last-modified", http_date(found.version.last_modified)),),
+            ((b"Last-Modified", http_date(found.version.last_modified)),),
         )
 
     async def _validators(self, call: Call, wanted: ReadRequest) -> list[Header]:
@@ -168,7 +168,7 @@ async def _send(
     if len(body) == read.length:
         call.respond(status, headers, body)
         return
-    headers.append((b"content-length", b"%d" % read.length))
+    headers.append((b"Content-Length", b"%d" % read.length))
     call.start(status, headers)
     await request.send(body)
     await send_body(request, read)

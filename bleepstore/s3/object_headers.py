@@ -18,7 +18,7 @@ from bleepstore.wire.operations import BY_NAME, Operation
 from bleepstore.wire.parameters import part_number, version_id
 from bleepstore.wire.ranges import if_range_holds, select_range
 
-_ACCEPT_RANGES: Header = (b"accept-ranges", b"bytes")
+_ACCEPT_RANGES: Header = (b"Accept-Ranges", b"bytes")
 _GET_OBJECT = BY_NAME["GetObject"]
 _CACHED_BY = frozenset({b"cache-control", b"expires"})
 """Of the description, what a 304 repeats (RFC 9110, 15.4.5)."""
@@ -26,7 +26,7 @@ _CACHED_BY = frozenset({b"cache-control", b"expires"})
 
 def etag_header(etag: str) -> Header:
     """The entity tag in its quotes."""
-    return (b"etag", b'"%b"' % etag.encode())
+    return (b"ETag", b'"%b"' % etag.encode())
 
 
 def read_request(call: Call, operation: Operation = _GET_OBJECT) -> ReadRequest:
@@ -94,13 +94,13 @@ def object_headers(
     """
     headers: list[Header] = [
         etag_header(version.etag),
-        (b"last-modified", http_date(version.last_modified)),
+        (b"Last-Modified", http_date(version.last_modified)),
         _ACCEPT_RANGES,
     ]
     headers += description_headers(version.description, overrides)
     if partial and length:  # the only part of an empty object has no byte to name
         span = f"bytes {offset}-{offset + length - 1}/{version.size}"
-        headers.append((b"content-range", span.encode()))
+        headers.append((b"Content-Range", span.encode()))
     if part_count:
         headers.append((b"x-amz-mp-parts-count", b"%d" % part_count))
     if (
@@ -116,7 +116,7 @@ def object_headers(
 def validator_headers(version: ObjectVersion) -> list[Header]:
     """The headers of a 304: "any of the following that would have been sent in a 200 response"
     (RFC 9110, 15.4.5)."""
-    headers = [etag_header(version.etag), (b"last-modified", http_date(version.last_modified))]
+    headers = [etag_header(version.etag), (b"Last-Modified", http_date(version.last_modified))]
     headers += [
         header
         for header in description_headers(version.description)

@@ -23,10 +23,10 @@ from bleepstore.wire.headers import Headers
 from bleepstore.wire.routing import Router
 
 _PIECE = 64 * 1024
-_JSON: Header = (b"content-type", b"application/json")
-_NO_STORE: Header = (b"cache-control", b"no-store")
+_JSON: Header = (b"Content-Type", b"application/json")
+_NO_STORE: Header = (b"Cache-Control", b"no-store")
 _POLICY: Header = (
-    b"content-security-policy",
+    b"Content-Security-Policy",
     # Swagger UI sets style attributes and shows its icons as data URLs; scripts are ours alone.
     b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
     b"img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -34,8 +34,8 @@ _POLICY: Header = (
 )
 _PROTECTION = (
     _POLICY,
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
+    (b"X-Content-Type-Options", b"nosniff"),
+    (b"Referrer-Policy", b"no-referrer"),
 )
 _METHODS = ["GET", "HEAD"]
 
@@ -95,7 +95,7 @@ class SystemPages:
         if request.method not in (b"GET", b"HEAD"):
             error = MethodNotAllowed(Method=request.method.decode("latin-1"), ResourceType="PAGE")
             call.error = error.code
-            call.respond(405, (XML, (b"allow", b"GET, HEAD")), call.error_document(error))
+            call.respond(405, (XML, (b"Allow", b"GET, HEAD")), call.error_document(error))
             return
         await page.endpoint(request, call)
 
@@ -127,7 +127,7 @@ class SystemPages:
         if not self._metrics.enabled:
             raise _absent()
         text = await self._metrics.exposition(self._totals)
-        call.respond(200, ((b"content-type", CONTENT_TYPE), _NO_STORE), text)
+        call.respond(200, ((b"Content-Type", CONTENT_TYPE), _NO_STORE), text)
 
     @app.route("/openapi.json", methods=_METHODS)
     async def openapi(self, request: IHttpRequest, call: Call) -> None:
@@ -162,11 +162,11 @@ async def _send_file(request: IHttpRequest, call: Call, name: str, content_type:
     with files("bleepstore.s3").joinpath("static", name).open("rb") as file:
         size = file.seek(0, 2)
         file.seek(0)
-        headers = ((b"content-type", content_type), *_PROTECTION)
+        headers = ((b"Content-Type", content_type), *_PROTECTION)
         if request.method == b"HEAD":
-            call.respond(200, (*headers, (b"content-length", b"%d" % size)))
+            call.respond(200, (*headers, (b"Content-Length", b"%d" % size)))
             return
-        call.start(200, (*headers, (b"content-length", b"%d" % size)))
+        call.start(200, (*headers, (b"Content-Length", b"%d" % size)))
         while piece := file.read(_PIECE):
             await request.send(piece)
         request.finish()

@@ -222,10 +222,14 @@ class FakeRequest:
 
 class _Lines:
     def __init__(self) -> None:
-        self.text = ""
+        self._written: list[str] = []
 
     def write(self, text: str, level: str) -> None:
-        self.text += text
+        self._written.append(text)
+
+    @property
+    def text(self) -> str:
+        return "".join(self._written)
 
 
 class Server:

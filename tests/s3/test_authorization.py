@@ -1,0 +1,167 @@
+"""Who may do what, from the signature to the ACL."""
+
+from __future__ import annotations
+
+import pytest
+
+from bleepstore.model.accounts import Credential
+from tests.s3.harness import ALICE, BOB, ROOT, FakeRequest, Server, refusal
+
+READ = 'uri="http://acs.amazonaws.com/groups/global/AllUsers"'
+
+
+@pytest.fixture
+def server() -> Server:
+    server = Server()
+    assert server.signed("PUT", "/bucket").status == 200
+    assert server.signed("PUT", "/bucket/key", body=b"content").status == 200
+    return server
+
+
+def _answer(request: FakeRequest) -> tuple[int, str]:
+    return request.status, request.code
+
+
+_PRIVATE = [
+    ("GET", "/bucket"),
+    ("GET", "/bucket/key"),
+    ("GET", "/bucket/absent"),
+    ("GET", "/bucket?acl"),
+    ("GET", "/bucket?location"),
+    ("GET", "/bucket?uploads"),
+    ("PUT", "/bucket/key"),
+    ("DELETE", "/bucket/key"),
+    ("POST", "/bucket/key?uploads"),
+    ("DELETE", "/bucket"),
+]
+
+
+@pytest.mark.parametrize(("method", "target"), [*_PRIVATE, ("GET", "/"), ("PUT", "/new")])
+def test_the_anonymous_may_nothing(server: Server, method: str, target: str) -> None:
+    request = server.raw(method, target, {"content-length": "0"})
+    assert _answer(request) == (403, "AccessDenied")
+    assert server.signed("GET", "/bucket/key").sent == b"content"
+
+
+@pytest.mark.parametrize(("method", "target"), _PRIVATE)
+def test_what_is_private_is_no_other_accounts(server: Server, method: str, target: str) -> None:
+    request = server.signed(method, target, {"content-length": "0"}, by=ALICE)
+    assert _answer(request) == (403, "AccessDenied")
+    assert server.signed("GET", "/bucket/key").sent == b"content"
+
+
+def test_grants_open_what_they_say_and_no_more(server: Server) -> None:
+    alice = f'id="{ALICE.account.id}"'
+    assert server.signed("PUT", "/bucket/key?acl", {"x-amz-grant-read": alice}).status == 200
+    assert server.signed("GET", "/bucket/key", by=ALICE).sent == b"content"
+    assert _answer(server.signed("GET", "/bucket/key", by=BOB)) == (403, "AccessDenied")
+    assert _answer(server.signed("GET", "/bucket/key?acl", by=ALICE)) == (403, "AccessDenied")
+    assert _answer(server.raw("GET", "/bucket/key")) == (403, "AccessDenied")
+    assert server.signed("PUT", "/bucket/key?acl", {"x-amz-grant-read": READ}).status == 200
+    assert server.raw("GET", "/bucket/key").sent == b"content"
+
+
+def test_authenticated_users_are_not_the_anonymous(server: Server) -> None:
+    server.signed("PUT", "/bucket/key?acl", {"x-amz-acl": "authenticated-read"})
+    assert server.signed("GET", "/bucket/key", by=BOB).status == 200
+    assert _answer(server.raw("GET", "/bucket/key")) == (403, "AccessDenied")
+
+
+def test_the_anonymous_may_not_override_headers(server: Server) -> None:
+    server.signed("PUT", "/bucket/key?acl", {"x-amz-acl": "public-read"})
+    request = server.raw("GET", "/bucket/key?response-content-type=text/html")
+    assert _answer(request) == (400, "InvalidRequest")
+    assert request.detail("Message") == (
+        "Request specific response headers cannot be used for anonymous GET requests."
+    )
+    allowed = server.signed("GET", "/bucket/key?response-content-type=text/html")
+    assert allowed.answered("content-type") == "text/html"
+
+
+def test_the_expected_owner(server: Server) -> None:
+    right = {"x-amz-expected-bucket-owner": ROOT.account.id}
+    wrong = {"x-amz-expected-bucket-owner": ALICE.account.id}
+    assert server.signed("GET", "/bucket/key", right).status == 200
+    assert _answer(server.signed("GET", "/bucket/key", wrong)) == (403, "AccessDenied")
+    put = server.signed("PUT", "/bucket/key", wrong, b"new")
+    assert _answer(put) == (403, "AccessDenied")
+    copy = {
+        "x-amz-copy-source": "/bucket/key",
+        "x-amz-source-expected-bucket-owner": ALICE.account.id,
+        "content-length": "0",
+    }
+    assert _answer(server.signed("PUT", "/bucket/copy", copy)) == (403, "AccessDenied")
+
+
+def test_an_unknown_key_and_a_wrong_secret(server: Server) -> None:
+    stranger = Credential("stranger", "secret", ROOT.account)
+    unknown = server.signed("GET", "/bucket/key", by=stranger)
+    assert _answer(unknown) == (403, "InvalidAccessKeyId")
+    assert unknown.detail("AWSAccessKeyId") == "stranger"
+    impostor = Credential(ROOT.access_key, "guess", ROOT.account)
+    wrong = server.signed("GET", "/bucket/key", by=impostor)
+    assert _answer(wrong) == (403, "SignatureDoesNotMatch")
+    assert wrong.detail("StringToSign")
+    assert f" {ROOT.access_key} GetObject " in server.lines.text
+
+
+def test_the_clock_must_agree(server: Server) -> None:
+    signed = server.sign("GET", "/bucket/key", {}, "UNSIGNED-PAYLOAD")
+    pairs = [(name.decode(), value.decode()) for name, value in signed.headers]
+    server.skew = 16 * 60 * 1000
+    late = server.raw("GET", "/bucket/key", pairs)
+    assert _answer(late) == (403, "RequestTimeTooSkewed")
+    assert late.detail("MaxAllowedSkewMilliseconds") == "900000"
+
+
+def test_another_region_is_named(server: Server) -> None:
+    elsewhere = Server(region="eu-west-1")
+    elsewhere.metadata = server.metadata
+    signed = elsewhere.sign("GET", "/bucket/key", {}, "UNSIGNED-PAYLOAD")
+    pairs = [(name.decode(), value.decode()) for name, value in signed.headers]
+    request = server.raw("GET", "/bucket/key", pairs)
+    assert _answer(request) == (400, "AuthorizationHeaderMalformed")
+    assert request.detail("Region") == "us-east-1"
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status", "code"),
+    [
+        ("AWS key:signature", 400, "InvalidRequest"),
+        ("Bearer token", 400, "InvalidArgument"),
+        ("AWS4-HMAC-SHA256 nonsense", 400, "AuthorizationHeaderMalformed"),
+    ],
+)
+def test_other_mechanisms(server: Server, authorization: str, status: int, code: str) -> None:
+    request = server.raw("GET", "/bucket/key", {"authorization": authorization})
+    assert _answer(request) == (status, code)
+
+
+def test_a_presigned_request_expires(server: Server) -> None:
+    s3 = server.client(signature_version="s3v4")
+    url = s3.generate_presigned_url("get_object", {"Bucket": "bucket", "Key": "key"}, 60)
+    target = url.removeprefix("http://localhost:9000")
+    assert server.raw("GET", target).status == 200
+    server.skew = 61_000
+    expired = server.raw("GET", target)
+    assert _answer(expired) == (403, "AccessDenied")
+    assert expired.detail("Message") == "Request has expired"
+    broken = server.raw("GET", target.replace("X-Amz-Expires=60", "X-Amz-Expires=604801"))
+    assert _answer(broken) == (400, "AuthorizationQueryParametersError")
+
+
+def test_without_authentication_everybody_is_root() -> None:
+    server = Server(auth=False)
+    assert server.raw("PUT", "/bucket").status == 200
+    s3 = server.client(Credential("any", "thing", ALICE.account))
+    s3.put_object(Bucket="bucket", Key="k", Body=b"x")
+    assert s3.list_objects(Bucket="bucket")["Contents"][0]["Owner"]["ID"] == ROOT.account.id
+
+
+def test_accounts_do_not_see_each_others_buckets(server: Server) -> None:
+    alice = server.client(ALICE)
+    assert alice.list_buckets()["Buckets"] == []
+    taken = refusal(lambda: alice.create_bucket(Bucket="bucket"))
+    assert taken[:2] == (409, "BucketAlreadyExists")
+    denied = refusal(lambda: alice.list_objects_v2(Bucket="bucket"))
+    assert denied[:2] == (403, "AccessDenied")
