@@ -1,11 +1,12 @@
 """Group commit: commands that wait together share one transaction and one fsync.
 
 Commands are applied on the reactor's thread and only COMMIT, which waits for the disk, runs in
-another.  The other design, the whole group in the thread, was measured and is slower and less
-even: SQLite's Python module lets go of the interpreter lock around every step of every
-statement, and beside a busy reactor each step then waits to get it back (bench_metadata.py has
-both).  Long commands are applied in slices of about half a millisecond, between which the
-reactor does other work; no other command comes between them.
+another.  The other design, the whole group in the thread, was measured (bench_metadata.py has
+both).  With writers alone the two are equal; beside readers it gives fewer writes and two to
+ten times the p99: SQLite's Python module lets go of the interpreter lock around every step of
+every statement, and each time has to get it back from a busy reactor.  Long commands are
+applied in slices of about half a millisecond, between which the reactor does other work; no
+other command comes between them.
 
 While one group is being committed the next one gathers.  A group does not start with the first
 command that comes: it waits, in whole turns of the reactor, for as long as each turn brings
