@@ -27,7 +27,9 @@ CHUNK = 256 * 1024
 _APPLICATION = 0x426C6565  # "Blee", at its fixed place in the file's header
 _FORMAT = 1
 _INDEX_BITS = 24
-_DELETE_STEP = 64
+_DELETE_STEP = 64  # chunks in one transaction
+_PATIENCE_MS = 10_000
+_CACHE_KIB = 2048
 
 _SCHEMA = f"""
 PRAGMA page_size = 16384;
@@ -55,10 +57,10 @@ class Database:
         self._readers: list[sqlite3.Connection] = []
         self._lock = Lock()
         self._open = True
-        new = not os.path.exists(self._path) or not os.path.getsize(self._path)
-        self._writer = self._connect()
+        self._writer = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
         try:
-            if new:
+            _configure(self._writer)
+            if self._is_empty():
                 self._writer.executescript(_SCHEMA)
                 sync_directory(os.path.dirname(self._path))
             self._require_own()
@@ -71,13 +73,10 @@ class Database:
             self._writer.close()
             raise
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self._path, isolation_level=None, check_same_thread=False, cached_statements=32
-        )
-        connection.execute("PRAGMA busy_timeout = 10000")
-        connection.execute("PRAGMA cache_size = -2048")
-        return connection
+    def _is_empty(self) -> bool:
+        """Whether the file is new, or a crash came before its schema was committed."""
+        (tables,) = self._writer.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        return not tables
 
     def _require_own(self) -> None:
         (application,) = self._writer.execute("PRAGMA application_id").fetchone()
@@ -211,9 +210,12 @@ class Database:
             if not self._open:
                 raise InternalError("the blob store was stopped")
             connection = self._readers.pop() if self._readers else None
+        fresh = connection is None
         if connection is None:
-            connection = self._connect()
+            connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
         try:
+            if fresh:
+                _configure(connection)
             yield connection
         except BaseException:
             connection.close()
@@ -223,6 +225,11 @@ class Database:
                 self._readers.append(connection)
                 return
         connection.close()
+
+
+def _configure(connection: sqlite3.Connection) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {_PATIENCE_MS}")
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
 
 
 @contextmanager

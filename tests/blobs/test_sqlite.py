@@ -1,0 +1,193 @@
+"""What is particular to blobs in an SQLite file."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bleepstore.blobs.disk import UnusableStore
+from bleepstore.blobs.sqlite import SqliteBlobStore
+from bleepstore.errors import InsufficientStorage, InternalError
+from bleepstore.streams.threads import ImmediateThreads
+from tests.blobs.worlds import files_of_at_most
+from tests.contract.blob_stores import STORES
+from tests.contract.blobs import CHUNK, World, blob_id, random_bytes
+from tests.streams.turns import start
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    world = World(STORES[SqliteBlobStore], tmp_path)
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "blobs.db"
+
+
+def rows(path: Path, query: str) -> list[tuple[object, ...]]:
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute(query).fetchall()
+    finally:
+        connection.close()
+
+
+def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
+    path.write_bytes(b"a letter to my aunt" * 1000)
+    with pytest.raises(UnusableStore, match="no database"):
+        SqliteBlobStore(str(path), ImmediateThreads())
+    assert path.read_bytes() == b"a letter to my aunt" * 1000
+
+
+def test_another_program_s_database_is_refused(path: Path) -> None:
+    rows(path, "CREATE TABLE songs (title)")
+    with pytest.raises(UnusableStore, match="no blob store"):
+        SqliteBlobStore(str(path), ImmediateThreads())
+
+
+def test_a_crash_before_the_schema_was_committed_is_no_obstacle(path: Path) -> None:
+    rows(path, "PRAGMA journal_mode = WAL")
+    assert path.stat().st_size
+    store = SqliteBlobStore(str(path), ImmediateThreads())
+    stopping = start(store.stop())
+    assert stopping.called
+
+
+def test_another_format_is_refused(world: World, path: Path) -> None:
+    world.run(world.store.stop())
+    rows(path, "PRAGMA user_version = 2")
+    with pytest.raises(UnusableStore, match="format 2; this version knows 1"):
+        SqliteBlobStore(str(path), ImmediateThreads())
+
+
+def test_a_second_node_on_the_same_file_is_refused(world: World, path: Path) -> None:
+    with pytest.raises(UnusableStore, match="in use by another process"):
+        SqliteBlobStore(str(path), ImmediateThreads())
+
+
+def test_a_refused_file_can_be_opened_when_it_was_put_right(path: Path) -> None:
+    path.write_bytes(b"a letter to my aunt" * 1000)
+    with pytest.raises(UnusableStore):
+        SqliteBlobStore(str(path), ImmediateThreads())
+    path.unlink()
+    store = SqliteBlobStore(str(path), ImmediateThreads())
+    stopping = start(store.stop())
+    assert stopping.called
+
+
+def test_an_id_is_never_used_twice(world: World) -> None:
+    world.put(blob_id(1), b"first")
+    writer = world.create(blob_id(1))
+    with pytest.raises(InternalError, match="exists already"):
+        world.run(writer.write(random_bytes(CHUNK)))
+    world.run(writer.abort())
+    assert world.get(blob_id(1), 0, 5) == b"first"
+
+
+def test_what_a_crash_left_unfinished_is_removed_at_the_start(world: World, path: Path) -> None:
+    writer = world.create(blob_id(1))
+    world.run(writer.write(random_bytes(3 * CHUNK)))
+    world.run(world.store.stop())
+    assert rows(path, "SELECT count(*) FROM chunk") == [(3,)]
+    world.run(world.store.start())
+    assert rows(path, "SELECT count(*) FROM chunk") == [(0,)]
+    assert rows(path, "SELECT count(*) FROM blob") == [(0,)]
+    world.put(blob_id(1), b"the id is free again")
+
+
+def test_a_blob_of_many_chunks_is_removed_to_the_last(world: World, path: Path) -> None:
+    writer = world.create(blob_id(1))
+    for _ in range(70):
+        world.run(writer.write(bytes(CHUNK), b"x"))
+    world.run(writer.finish())
+    assert rows(path, "SELECT count(*) FROM chunk") == [(71,)]
+    world.run(world.store.delete(blob_id(1)))
+    assert rows(path, "SELECT count(*) FROM chunk") == [(0,)]
+
+
+def test_room_of_deleted_blobs_is_used_again(world: World, path: Path) -> None:
+    for serial in range(12):
+        world.put(blob_id(serial), random_bytes(4 * CHUNK))
+        world.run(world.store.delete(blob_id(serial)))
+    assert os.path.getsize(path) < 4 * 4 * CHUNK
+
+
+def test_a_full_database_is_insufficient_storage_and_leaves_nothing(world: World) -> None:
+    world.put(blob_id(1), b"kept")
+    connection = world.store._database._writer
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count = {pages + 40}")
+    writer = world.create(blob_id(2))
+    with pytest.raises(InsufficientStorage):
+        for _ in range(5):
+            world.run(writer.write(random_bytes(CHUNK)))
+    world.run(writer.abort())
+    assert world.ids() == {blob_id(1)}
+    world.put(blob_id(3), random_bytes(CHUNK))
+    assert world.get(blob_id(1), 0, 4) == b"kept"
+
+
+def test_a_file_that_the_system_refuses_to_grow_is_insufficient_storage(world: World) -> None:
+    writer = world.create(blob_id(1))
+    with files_of_at_most(1 << 20), pytest.raises(InsufficientStorage):
+        for _ in range(8):
+            world.run(writer.write(random_bytes(CHUNK)))
+    world.run(writer.abort())
+    assert world.ids() == set()
+    world.put(blob_id(2), random_bytes(2 * CHUNK))
+
+
+def test_a_finish_that_fails_fails_for_all_that_shared_it(world: World) -> None:
+    writers = [world.create(blob_id(serial)) for serial in range(3)]
+    for writer in writers:
+        world.run(writer.write(b"x"))
+    database = world.store._database
+
+    def full(blobs: object) -> None:
+        raise InsufficientStorage
+
+    database.finish = full
+    for finishing in [start(writer.finish()) for writer in writers]:
+        with pytest.raises(InsufficientStorage):
+            world.turns.result(finishing)
+    del database.finish
+    for writer in writers:
+        world.run(writer.abort())
+    assert world.ids() == set()
+
+
+def test_a_blob_deleted_under_a_reader_is_an_error_and_never_short(world: World) -> None:
+    world.put(blob_id(1), random_bytes(3 * CHUNK))
+    reader = world.open(blob_id(1), 0, 3 * CHUNK)
+    world.run(reader.read())
+    world.run(world.store.delete(blob_id(1)))
+    with pytest.raises(InternalError, match="ends at"):
+        world.run(reader.read())
+    reader.close()
+
+
+def test_nothing_works_after_a_stop(world: World) -> None:
+    world.put(blob_id(1), b"x")
+    reader = world.open(blob_id(1), 0, 1)
+    world.run(world.store.stop())
+    for call in (
+        lambda: world.open(blob_id(1), 0, 1),
+        lambda: world.create(blob_id(2)),
+        lambda: world.run(world.store.check()),
+        lambda: world.run(reader.read()),
+    ):
+        with pytest.raises(InternalError, match="was stopped"):
+            call()
+
+
+def test_check_fails_when_the_file_s_place_has_gone(world: World, tmp_path: Path) -> None:
+    (tmp_path / "blobs.db.lock").unlink()
+    with pytest.raises(UnusableStore, match="has gone"):
+        world.run(world.store.check())
