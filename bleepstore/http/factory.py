@@ -5,8 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IProtocolNegotiationFactory,
+    IReactorTime,
+)
 from twisted.internet.protocol import Factory
+from zope.interface import implementer
 
 from bleepstore.http.channel import HTTPChannel
 from bleepstore.http.head import HeadParser
@@ -17,6 +23,7 @@ SWEEP: Final = 1.0
 """Seconds between two looks at the deadlines of all connections; less if a time-out is short."""
 
 
+@implementer(IProtocolNegotiationFactory)
 class HTTPFactory(Factory):
     """Serves HTTP/1.1 on whatever endpoint it is given to.
 
@@ -70,6 +77,11 @@ class HTTPFactory(Factory):
     def buildProtocol(self, addr: IAddress | None) -> HTTPChannel:  # type: ignore[override]
         """A channel for a new connection."""
         return HTTPChannel(self)
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """What is offered by ALPN over TLS.  A client that asks for h2 too, as curl does, is
+        refused in the handshake by a factory that says nothing."""
+        return [b"http/1.1"]
 
     def date(self) -> bytes:
         """The value of Date, made once a second."""
