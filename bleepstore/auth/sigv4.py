@@ -28,9 +28,10 @@ from bleepstore.auth.canonical import (
     string_to_sign,
 )
 from bleepstore.auth.chunks import ChunkSignatures
-from bleepstore.auth.claims import Claim, ClaimKind, shown, unsupported_mechanism
+from bleepstore.auth.claims import Claim, ClaimKind, shown
 from bleepstore.auth.keys import SigningKeys, signature_of
 from bleepstore.auth.payload import Payload, PayloadMode
+from bleepstore.auth.sigv2_query import LegacyClaim, parse_legacy_claim
 from bleepstore.auth.sigv4_header import parse_header_claim
 from bleepstore.auth.sigv4_query import parse_query_claim
 from bleepstore.errors import InvalidArgument, SignatureDoesNotMatch
@@ -64,7 +65,7 @@ class Verified(Struct, frozen=True):
 
 def parse_claim(
     method: bytes, target: bytes, headers: Sequence[Pair], now: int, region: str
-) -> Claim | None:
+) -> Claim | LegacyClaim | None:
     """Who the request claims to be from; None if it is anonymous.
 
     Everything that can be refused without the secret is refused here.
@@ -74,7 +75,8 @@ def parse_claim(
     :param now: milliseconds since the epoch.
     :param region: the region of this server.
     :raises InvalidArgument: two mechanisms at once, an unknown one, a bad x-amz-content-sha256.
-    :raises InvalidRequest: Signature Version 2, or no x-amz-content-sha256 beside the header.
+    :raises InvalidRequest: a header of Signature Version 2, or no x-amz-content-sha256 beside the
+        header.
     :raises NotImplemented: Signature Version 4A.
     :raises InvalidToken: a session token.
     :raises AuthorizationHeaderMalformed: the header, or its scope, is wrong.
@@ -99,7 +101,7 @@ def parse_claim(
     if mechanism is None:
         return None
     if mechanism is _VERSION_2:
-        raise unsupported_mechanism()
+        return parse_legacy_claim(method, path, query, found, now)
     return parse_query_claim(method, path, query, found, now, region.encode())
 
 

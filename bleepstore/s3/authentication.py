@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bleepstore.auth.payload import UNSIGNED, parse_anonymous_payload, parse_payload
+from bleepstore.auth.sigv2_query import LegacyClaim, verify_legacy
 from bleepstore.auth.sigv4 import SigningKeys, parse_claim, verify
 from bleepstore.errors import InvalidAccessKeyId
 from bleepstore.objectstore.accounts import Accounts
@@ -42,7 +43,11 @@ class Authentication:
         credential = await self._accounts.credential(claim.access_key)
         if credential is None:
             raise InvalidAccessKeyId(AWSAccessKeyId=claim.access_key)
-        verified = verify(claim, credential.secret_key, self._keys)
-        call.payload = verified.payload
-        call.chunk_signatures = verified.chunks
+        if isinstance(claim, LegacyClaim):
+            verify_legacy(claim, credential.secret_key, call.bucket)
+            call.payload = claim.payload
+        else:
+            verified = verify(claim, credential.secret_key, self._keys)
+            call.payload = verified.payload
+            call.chunk_signatures = verified.chunks
         call.caller = Caller(credential.account, call.request_id, call.at, expected_owner)

@@ -132,7 +132,7 @@ class Router:
         level = Level.OBJECT if key else Level.BUCKET if bucket else Level.SERVICE
         query = decode_query(raw_query) if raw_query else {}
         if query:
-            if "X-Amz-Signature" in query:
+            if "X-Amz-Signature" in query or "AWSAccessKeyId" in query:
                 headers = with_hoisted(headers, query)
             operation = _select(level, method, query)
         else:

@@ -13,6 +13,14 @@ from botocore.credentials import Credentials
 _CREDENTIALS = Credentials("bleepstore", "bleepstore-secret")
 
 
+class _Signer(S3SigV4Auth):
+    """Signs the payload hash that it is given."""
+
+    def payload(self, request: AWSRequest) -> str:
+        payload: str = request.context["payload"]
+        return payload
+
+
 def head(
     port: int,
     method: str,
@@ -25,9 +33,8 @@ def head(
     """The head of a signed request; ``path`` unencoded, ``query`` encoded."""
     url = f"http://127.0.0.1:{port}{quote(path)}" + (f"?{query}" if query else "")
     request = AWSRequest(method, url, headers=dict(headers or {}))
-    request.headers["X-Amz-Content-SHA256"] = payload
-    signer = S3SigV4Auth(_CREDENTIALS, "s3", "us-east-1")
-    signer.add_auth(request)
+    request.context["payload"] = payload
+    _Signer(_CREDENTIALS, "s3", "us-east-1").add_auth(request)
     lines = [f"{method} {quote(path)}{'?' + query if query else ''} HTTP/1.1"]
     lines.append(f"Host: 127.0.0.1:{port}")
     lines += [f"{name}: {value}" for name, value in request.headers.items()]

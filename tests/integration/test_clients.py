@@ -37,7 +37,9 @@ def test_aws_cli(aws: Path, server: Daemon, bucket: str, files: Path, tmp_path: 
     again = run(*command, "sync", files, f"s3://{bucket}/tree", env=env, cwd=tmp_path)
     assert again.stdout == "", "nothing changed, so nothing is sent"
     name = f"s3://{bucket}/tree/several parts.bin"
-    run(*command, "cp", name, f"s3://{bucket}/copy", env=env, cwd=tmp_path)
+    # Version 2 reads the tags of a large source, which this server does not have yet.
+    kept = () if aws.parent != Path("/usr/bin") else ("--copy-props", "metadata-directive")
+    run(*command, "cp", *kept, name, f"s3://{bucket}/copy", env=env, cwd=tmp_path)
     run(*command, "mv", f"s3://{bucket}/copy", "moved", env=env, cwd=tmp_path)
     assert (tmp_path / "moved").read_bytes() == (files / "several parts.bin").read_bytes()
     presigned = run(*command, "presign", name, env=env, cwd=tmp_path).stdout.strip()

@@ -1,0 +1,153 @@
+"""Presigned URLs of Signature Version 2: what boto3 and version 1 of the AWS CLI make by default.
+
+Both choose the old form for presigned URLs (and for nothing else) unless they are told
+``signature_version = s3v4``, so a store that refuses it refuses their users.  Only the query form
+is served: nobody sends the old Authorization header any more.
+
+Source: "Signing and authenticating REST requests (AWS signature version 2)", Amazon S3 User Guide.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping
+from hmac import compare_digest, digest
+from urllib.parse import unquote_to_bytes
+
+from msgspec import Struct
+
+from bleepstore.auth.canonical import Pair
+from bleepstore.auth.claims import refuse_token, shown
+from bleepstore.auth.payload import UNSIGNED, Payload, parse_anonymous_payload
+from bleepstore.auth.sigv4_query import MAX_EXPIRES
+from bleepstore.auth.timestamps import iso_date
+from bleepstore.errors import AccessDenied, SignatureDoesNotMatch
+
+_REQUIRED = (b"AWSAccessKeyId", b"Signature", b"Expires")
+
+_SUBRESOURCES = frozenset(
+    b"accelerate acl analytics cors delete inventory lifecycle location logging metrics "
+    b"notification object-lock partNumber policy replication requestPayment restore select "
+    b"select-type storageClass tagging torrent uploadId uploads versionId versioning versions "
+    b"website response-cache-control response-content-disposition response-content-encoding "
+    b"response-content-language response-content-type response-expires".split()
+)
+"""The query parameters that are part of the signed resource."""
+
+_MAX_DIGITS = 12
+
+
+class LegacyClaim(Struct, frozen=True, kw_only=True):
+    """A presigned request of version 2, timely and yet to be verified.
+
+    :ivar expires: seconds since the epoch.
+    :ivar before_resource: the string to sign up to the resource.
+    :ivar path: raw, as sent.
+    :ivar parameters: the signed sub-resources, ``?acl`` and the like, or empty.
+    """
+
+    access_key: str
+    expires: int
+    signature: bytes
+    before_resource: bytes
+    path: bytes
+    parameters: bytes
+    payload: Payload = UNSIGNED
+
+
+def parse_legacy_claim(
+    method: bytes,
+    path: bytes,
+    query: tuple[Pair, ...],
+    headers: Mapping[bytes, bytes],
+    now: int,
+) -> LegacyClaim:
+    """The claim of a request whose query has AWSAccessKeyId or Signature.
+
+    :param now: milliseconds since the epoch.
+    :raises AccessDenied: a parameter is missing or malformed, or the time has passed.
+    :raises InvalidToken: a session token.
+    :raises InvalidArgument: a bad x-amz-content-sha256.
+    """
+    values = {name: unquote_to_bytes(value.replace(b"+", b" ")) for name, value in reversed(query)}
+    if not all(values.get(name) for name in _REQUIRED):
+        raise AccessDenied(
+            "Query-string authentication requires the Signature, Expires and AWSAccessKeyId "
+            "parameters"
+        )
+    refuse_token(values.get(b"x-amz-security-token", headers.get(b"x-amz-security-token")))
+    expires = _expires(values[b"Expires"], now)
+    # SDKs move these headers into the query; one that was really sent wins.
+    moved = {
+        name: value
+        for name, value in values.items()
+        if name.startswith(b"x-amz-") or name in (b"content-type", b"content-md5")
+    }
+    signed = {**moved, **headers}
+    lines = [
+        method,
+        signed.get(b"content-md5", b""),
+        signed.get(b"content-type", b""),
+        values[b"Expires"],
+    ]
+    lines += [
+        b"%b:%b" % (name, b" ".join(value.split()))
+        for name, value in sorted(signed.items())
+        if name.startswith(b"x-amz-")
+    ]
+    return LegacyClaim(
+        access_key=shown(values[b"AWSAccessKeyId"]),
+        expires=expires,
+        signature=values[b"Signature"],
+        before_resource=b"\n".join(lines) + b"\n",
+        path=path,
+        parameters=_parameters(query),
+        payload=parse_anonymous_payload(headers.get(b"x-amz-content-sha256")),
+    )
+
+
+def verify_legacy(claim: LegacyClaim, secret: str, bucket: str) -> None:
+    """Check a claim's signature.
+
+    :param bucket: that the request is for; where the host names it, it is signed before the path.
+    :raises SignatureDoesNotMatch: with what was signed here, for the client to compare.
+    """
+    by_host = b"/%b%b" % (bucket.encode(), claim.path)
+    for resource in (claim.path, by_host):
+        text = claim.before_resource + resource + claim.parameters
+        expected = b64encode(digest(secret.encode(), text, "sha1"))
+        if compare_digest(expected, claim.signature):
+            return
+    text = claim.before_resource + claim.path + claim.parameters
+    raise SignatureDoesNotMatch(
+        None,
+        AWSAccessKeyId=claim.access_key,
+        StringToSign=shown(text),
+        SignatureProvided=shown(claim.signature),
+        StringToSignBytes=text.hex(" "),
+    )
+
+
+def _expires(value: bytes, now: int) -> int:
+    if not value.isdigit() or len(value) > _MAX_DIGITS:
+        raise AccessDenied(f"Invalid date (should be seconds since epoch): {shown(value)}")
+    seconds = int(value)
+    if now > seconds * 1000:
+        raise AccessDenied(
+            "Request has expired", Expires=iso_date(seconds * 1000), ServerTime=iso_date(now)
+        )
+    if seconds * 1000 - now > MAX_EXPIRES * 1000:
+        raise AccessDenied("Expires must be less than a week (in seconds) in the future")
+    return seconds
+
+
+def _parameters(query: tuple[Pair, ...]) -> bytes:
+    """The signed sub-resources in order, their values decoded."""
+    found = sorted(
+        (name, unquote_to_bytes(value.replace(b"+", b" ")))
+        for name, value in query
+        if name in _SUBRESOURCES
+    )
+    if not found:
+        return b""
+    return b"?" + b"&".join(b"%b=%b" % pair if pair[1] else pair[0] for pair in found)

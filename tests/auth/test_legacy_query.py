@@ -1,0 +1,125 @@
+"""Presigned URLs of Signature Version 2, as botocore makes them by default."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+import pytest
+from botocore.config import Config
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bleepstore.auth.sigv2_query import LegacyClaim, parse_legacy_claim, verify_legacy
+from bleepstore.auth.sigv4 import parse_claim
+from bleepstore.errors import AccessDenied, InvalidToken, SignatureDoesNotMatch, StoreError
+
+SECRET = "bleepstore-secret"
+
+
+def presigned(operation: str, parameters: dict[str, Any], style: str = "path") -> bytes:
+    config = Config(signature_version="s3", s3={"addressing_style": style})
+    client = boto3.client(
+        "s3",
+        endpoint_url="http://localhost:9000",
+        aws_access_key_id="bleepstore",
+        aws_secret_access_key=SECRET,
+        region_name="us-east-1",
+        config=config,
+    )
+    url: str = client.generate_presigned_url(operation, Params=parameters)
+    split = urlsplit(url)
+    return f"{split.path}?{split.query}".encode()
+
+
+def claim_of(method: bytes, target: bytes, *headers: tuple[bytes, bytes]) -> LegacyClaim:
+    claim = parse_claim(method, target, headers, int(time.time() * 1000), "us-east-1")
+    assert isinstance(claim, LegacyClaim)
+    return claim
+
+
+@pytest.mark.parametrize("key", ["k", "a b/c+d", "ü/😀", "~(x)*'!", "a//b", "..", "100%"])
+@pytest.mark.parametrize("style", ["path", "virtual"])
+def test_what_botocore_presigns_is_verified(key: str, style: str) -> None:
+    target = presigned("get_object", {"Bucket": "bucket", "Key": key}, style)
+    claim = claim_of(b"GET", target)
+    assert claim.access_key == "bleepstore"
+    verify_legacy(claim, SECRET, "bucket")
+    with pytest.raises(SignatureDoesNotMatch):
+        verify_legacy(claim, SECRET + "x", "bucket")
+    with pytest.raises(SignatureDoesNotMatch):
+        verify_legacy(claim_of(b"DELETE", target), SECRET, "bucket")
+    with pytest.raises(SignatureDoesNotMatch):
+        verify_legacy(claim_of(b"GET", target.replace(b"?", b"x?")), SECRET, "bucket")
+
+
+def test_overrides_and_sub_resources_are_signed() -> None:
+    target = presigned(
+        "get_object",
+        {"Bucket": "b", "Key": "k", "ResponseContentType": "text/plain; x=y", "PartNumber": 3},
+    )
+    verify_legacy(claim_of(b"GET", target), SECRET, "b")
+    changed = target.replace(b"text%2Fplain", b"text%2Fhtml")
+    with pytest.raises(SignatureDoesNotMatch):
+        verify_legacy(claim_of(b"GET", changed), SECRET, "b")
+
+
+def test_headers_that_were_moved_into_the_query_are_signed() -> None:
+    target = presigned(
+        "put_object", {"Bucket": "b", "Key": "k", "ACL": "public-read", "Metadata": {"a": "b"}}
+    )
+    verify_legacy(claim_of(b"PUT", target), SECRET, "b")
+    with pytest.raises(SignatureDoesNotMatch):
+        verify_legacy(claim_of(b"PUT", target.replace(b"=public-read", b"=private")), SECRET, "b")
+
+
+def test_an_amz_header_that_was_not_signed_breaks_the_signature() -> None:
+    target = presigned("put_object", {"Bucket": "b", "Key": "k"})
+    claim = claim_of(b"PUT", target, (b"x-amz-acl", b"public-read"))
+    with pytest.raises(SignatureDoesNotMatch):
+        verify_legacy(claim, SECRET, "b")
+
+
+def legacy(query: bytes, now: int = 1_000_000) -> LegacyClaim:
+    pairs = tuple(
+        (name, value) for name, _, value in (p.partition(b"=") for p in query.split(b"&"))
+    )
+    return parse_legacy_claim(b"GET", b"/b/k", pairs, {}, now)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        b"AWSAccessKeyId=a&Signature=s",
+        b"AWSAccessKeyId=a&Expires=2000",
+        b"Signature=s&Expires=2000",
+        b"AWSAccessKeyId=a&Signature=s&Expires=soon",
+        b"AWSAccessKeyId=a&Signature=s&Expires=999",
+        b"AWSAccessKeyId=a&Signature=s&Expires=605801",
+        b"AWSAccessKeyId=a&Signature=s&Expires=9999999999999999",
+    ],
+)
+def test_incomplete_and_untimely_queries_are_denied(query: bytes) -> None:
+    with pytest.raises(AccessDenied):
+        legacy(query)
+
+
+def test_the_bounds_of_the_validity() -> None:
+    assert legacy(b"AWSAccessKeyId=a&Signature=s&Expires=1000").expires == 1000
+    assert legacy(b"AWSAccessKeyId=a&Signature=s&Expires=605800").expires == 605_800
+
+
+def test_a_session_token_is_refused() -> None:
+    with pytest.raises(InvalidToken):
+        legacy(b"AWSAccessKeyId=a&Signature=s&Expires=2000&x-amz-security-token=t")
+
+
+@given(st.binary(max_size=200))
+def test_any_query_is_refused_or_read(raw: bytes) -> None:
+    try:
+        verify_legacy(legacy(b"AWSAccessKeyId=a&Signature=s&Expires=2000&" + raw), SECRET, "b")
+    except StoreError:
+        return
+    raise AssertionError("nobody signed this")
