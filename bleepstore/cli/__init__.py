@@ -1,0 +1,1 @@
+"""Tools beside the server, each run as ``python -m bleepstore.cli.NAME``."""
