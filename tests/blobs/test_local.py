@@ -61,7 +61,7 @@ def test_a_fresh_file_system_is_an_empty_directory(root: Path) -> None:
 def test_another_format_is_refused(world: World, root: Path) -> None:
     world.run(world.store.stop())
     (root / "bleepstore-blobs").write_bytes(b"BleepStore blobs in files, format 2\n")
-    with pytest.raises(UnusableStore, match="format 2.*this version knows.*format 1"):
+    with pytest.raises(UnusableStore, match=r"format 2.*this version knows.*format 1"):
         LocalBlobStore(str(root), ImmediateThreads())
 
 
@@ -154,8 +154,7 @@ def test_a_full_disk_is_insufficient_storage_and_leaves_nothing(
 def test_a_file_that_the_system_refuses_to_grow_is_insufficient_storage(world: World) -> None:
     writer = world.create(blob_id(1))
     with files_of_at_most(MIB), pytest.raises(InsufficientStorage):
-        for _ in range(5):
-            world.run(writer.write(random_bytes(300_000)))
+        world.fill(writer, 5)
     world.run(writer.abort())
     assert world.ids() == set()
 

@@ -242,7 +242,7 @@ def test_any_damage_is_noticed(tmp_path: Path) -> None:
         with pytest.raises(UnusableStore):
             read_snapshot(str(path))
     path.write_bytes(good + b"\0")
-    with pytest.raises(UnusableStore, match="is damaged.*move it away"):
+    with pytest.raises(UnusableStore, match=r"is damaged.*move it away"):
         read_snapshot(str(path))
 
 

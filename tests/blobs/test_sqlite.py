@@ -126,8 +126,7 @@ def test_a_full_database_is_insufficient_storage_and_leaves_nothing(world: World
     connection.execute(f"PRAGMA max_page_count = {pages + 40}")
     writer = world.create(blob_id(2))
     with pytest.raises(InsufficientStorage):
-        for _ in range(5):
-            world.run(writer.write(random_bytes(CHUNK)))
+        world.fill(writer, 5)
     world.run(writer.abort())
     assert world.ids() == {blob_id(1)}
     world.put(blob_id(3), random_bytes(CHUNK))
@@ -137,8 +136,7 @@ def test_a_full_database_is_insufficient_storage_and_leaves_nothing(world: World
 def test_a_file_that_the_system_refuses_to_grow_is_insufficient_storage(world: World) -> None:
     writer = world.create(blob_id(1))
     with files_of_at_most(1 << 20), pytest.raises(InsufficientStorage):
-        for _ in range(8):
-            world.run(writer.write(random_bytes(CHUNK)))
+        world.fill(writer, 8)
     world.run(writer.abort())
     assert world.ids() == set()
     world.put(blob_id(2), random_bytes(2 * CHUNK))

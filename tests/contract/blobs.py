@@ -75,6 +75,11 @@ class World:
             self.run(writer.write(piece))
         self.run(writer.finish())
 
+    def fill(self, writer: Any, times: int) -> None:
+        """Write so many times 256 KiB."""
+        for _ in range(times):
+            self.run(writer.write(random_bytes(CHUNK)))
+
     def open(self, name: str, offset: int, length: int) -> Any:
         return self.run(self.store.open(name, offset, length))
 
@@ -145,9 +150,8 @@ class BlobStoreContract:
         writer = world.create(blob_id(1))
         world.run(writer.write())
         world.run(writer.write(b"", data[:5], view[5:5], view[5:70_000], data[70_000:300_000]))
-        world.run(
-            writer.write(*[view[place : place + 100] for place in range(300_000, 600_000, 100)])
-        )
+        many = [view[place : place + 100] for place in range(300_000, 600_000, 100)]
+        world.run(writer.write(*many))
         world.run(writer.finish())
         assert world.get(blob_id(1), 0, len(data)) == data
 
