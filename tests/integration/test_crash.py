@@ -88,7 +88,7 @@ class Writer(threading.Thread):
         seed = f"{key}/{self.dice.random()}"
         steps: list[tuple[Callable[[str, str], None], int]] = [
             (self._put, 10),
-            (self._delete, 3),
+            (self._remove, 3),
             (self._copy, 3),
             (self._multipart, 1),
         ]
@@ -101,7 +101,7 @@ class Writer(threading.Thread):
         self.s3.put_object(Bucket=BUCKET, Key=key, Body=bytes_of(content))
         self.ledger.end(key)
 
-    def _delete(self, key: str, _seed: str) -> None:
+    def _remove(self, key: str, _seed: str) -> None:
         self.ledger.begin(key, None)
         if self.dice.random() < 0.5:
             self.s3.delete_object(Bucket=BUCKET, Key=key)
