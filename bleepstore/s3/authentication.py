@@ -20,7 +20,7 @@ class Authentication:
 
     def __init__(self, accounts: Accounts, region: str, enabled: bool = True) -> None:
         self._accounts = accounts
-        self._region = region
+        self.region = region
         self._enabled = enabled
         self._keys = SigningKeys()
 
@@ -33,7 +33,7 @@ class Authentication:
             call.payload = UNSIGNED if said is None else parse_payload(said)
             call.caller = Caller(self._accounts.root, call.request_id, call.at, expected_owner)
             return
-        claim = parse_claim(request.method, request.uri, request.headers, call.at, self._region)
+        claim = parse_claim(request.method, request.uri, request.headers, call.at, self.region)
         if claim is None:
             call.payload = parse_anonymous_payload(said)
             if expected_owner:

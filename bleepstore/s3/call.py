@@ -19,6 +19,11 @@ from bleepstore.wire.headers import header_map
 XML: Header = (b"Content-Type", b"application/xml")
 
 
+def region_header(region: str) -> Header:
+    """Where a bucket is."""
+    return (b"x-amz-bucket-region", region.encode())
+
+
 class Identity:
     """What every response of this process says of it: ``x-amz-id-2``."""
 
@@ -33,7 +38,8 @@ class Call:
     """A request, what it was found to mean, and its response.
 
     :ivar at: milliseconds since the epoch at which it was accepted.
-    :ivar headers: by lower-case name, repeated ones joined.
+    :ivar headers: by lower-case name, repeated ones joined; once it was routed, with those that a
+        presigned request carries in its query.
     :ivar operation: name for log and metrics; empty until it was routed.
     :ivar template: of the path, for metrics.
     :ivar query: parameters by name, decoded.

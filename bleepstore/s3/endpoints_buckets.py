@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from klein import Klein
 
-from bleepstore.errors import StoreError
-from bleepstore.interfaces.http import Header, IHttpRequest
+from bleepstore.interfaces.http import IHttpRequest
 from bleepstore.model.listing import BucketPage
 from bleepstore.objectstore.access import require_account
 from bleepstore.objectstore.buckets import Buckets
-from bleepstore.s3.call import XML, Call
+from bleepstore.s3.call import XML, Call, region_header
 from bleepstore.s3.documents import read_document
 from bleepstore.s3.serving import serves
 from bleepstore.wire.grants import requested_acl
@@ -21,14 +20,14 @@ from bleepstore.wire.xml_results import location_constraint
 
 
 class BucketEndpoints:
-    """:param region: of this server, shown by HeadBucket whatever it answers."""
+    """:param region: of this server."""
 
     app = Klein()
 
     def __init__(self, buckets: Buckets, region: str) -> None:
         self._buckets = buckets
         self._region = region
-        self._region_header: Header = (b"x-amz-bucket-region", region.encode())
+        self._region_header = region_header(region)
 
     @serves(app, "ListBuckets")
     async def list_buckets(self, request: IHttpRequest, call: Call) -> None:
@@ -48,13 +47,8 @@ class BucketEndpoints:
 
     @serves(app, "HeadBucket")
     async def head_bucket(self, request: IHttpRequest, call: Call) -> None:
-        """A refusal, too, says where the bucket is: SDKs follow the header."""
-        try:
-            await self._buckets.head(call.caller, call.bucket)
-        except StoreError as error:
-            call.refuse(error, (self._region_header,))
-        else:
-            call.respond(200, (self._region_header, (b"x-amz-access-point-alias", b"false"), XML))
+        await self._buckets.head(call.caller, call.bucket)
+        call.respond(200, (self._region_header, (b"x-amz-access-point-alias", b"false"), XML))
 
     @serves(app, "DeleteBucket")
     async def delete_bucket(self, request: IHttpRequest, call: Call) -> None:

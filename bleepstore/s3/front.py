@@ -24,7 +24,7 @@ from bleepstore.interfaces.threads import Now
 from bleepstore.observability.log import AccessLog
 from bleepstore.observability.metrics import Metrics
 from bleepstore.s3.authentication import Authentication
-from bleepstore.s3.call import XML, Call, Identity
+from bleepstore.s3.call import XML, Call, Identity, region_header
 from bleepstore.s3.identity import host_id, request_ids
 from bleepstore.s3.pages import SystemPages
 from bleepstore.s3.serving import TEMPLATES, Endpoints, endpoint_table
@@ -70,6 +70,10 @@ class S3Front:
         self._router = router
         self._authenticate = authentication.authenticate
         self._endpoints = endpoint_table(groups)
+        self._on_refusal: dict[str, tuple[Header, ...]] = {
+            # SDKs learn from it where the bucket is, above all when they signed for elsewhere.
+            "HeadBucket": (region_header(authentication.region),)
+        }
         self._pages = pages
         self._metrics = instruments.metrics
         self._access_log = instruments.access_log
@@ -104,7 +108,7 @@ class S3Front:
             if isinstance(error, InternalError):
                 _log.failure("Request {request_id} failed.", request_id=call.request_id)
                 error = InternalError()  # what it says is for the log
-            call.refuse(error)
+            call.refuse(error, self._on_refusal.get(call.operation, ()))
         except (CancelledError, ConnectionError):
             call.error = CLIENT_GONE
             call.request.abort()
@@ -126,6 +130,7 @@ class S3Front:
         call.bucket = route.bucket
         call.key = route.key
         call.query = route.query
+        call.headers = route.headers
         endpoint = self._endpoints.get(operation.name)
         if endpoint is None:
             raise errors.NotImplemented

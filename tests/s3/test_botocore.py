@@ -275,18 +275,29 @@ def test_acls(s3: Any) -> None:
     assert grant["Grantee"]["DisplayName"] == "alice"
 
 
-def test_presigned_urls(server: Server, s3: Any) -> None:
-    s3 = server.client(signature_version="s3v4")  # the default is still version 2 here
-    put = s3.generate_presigned_url("put_object", {"Bucket": "bucket", "Key": "k"}, 60)
-    assert (
-        server.raw("PUT", put.removeprefix("http://localhost:9000"), body=b"by url").status == 200
-    )
-    get = s3.generate_presigned_url(
-        "get_object", {"Bucket": "bucket", "Key": "k", "ResponseContentType": "text/z"}, 60
-    )
-    got = server.raw("GET", get.removeprefix("http://localhost:9000"))
+@pytest.mark.parametrize("version", ["s3v4", None], ids=["version 4", "the default"])
+def test_presigned_urls(server: Server, s3: Any, version: str | None) -> None:
+    signer = server.client() if version is None else server.client(signature_version=version)
+
+    def target(operation: str, **parameters: Any) -> str:
+        url = signer.generate_presigned_url(operation, {"Bucket": "bucket", **parameters}, 60)
+        return str(url).removeprefix("http://localhost:9000")
+
+    assert server.raw("PUT", target("put_object", Key="k"), body=b"by url").status == 200
+    got = server.raw("GET", target("get_object", Key="k", ResponseContentType="text/z"))
     assert (got.status, got.sent) == (200, b"by url")
     assert got.answered("content-type") == "text/z"
+
+
+def test_a_presigned_copy_is_a_copy(server: Server, s3: Any) -> None:
+    s3.put_object(Bucket="bucket", Key="k", Body=b"data")
+    url = server.client(signature_version="s3v4").generate_presigned_url(
+        "copy_object", {"Bucket": "bucket", "Key": "copy", "CopySource": "bucket/k"}, 60
+    )
+    target = url.removeprefix("http://localhost:9000")
+    headers = {"content-length": "0", "x-amz-copy-source": "bucket/k"}  # it is signed
+    assert server.raw("PUT", target, headers).status == 200
+    assert s3.get_object(Bucket="bucket", Key="copy")["Body"].read() == b"data"
 
 
 def test_virtual_hosts(server: Server) -> None:

@@ -8,6 +8,7 @@ from hashlib import md5, sha256
 import pytest
 
 from bleepstore.auth.payload import EMPTY_SHA256
+from bleepstore.model.accounts import Credential
 from bleepstore.wire.operations import OPERATIONS, Level, Operation
 from tests.s3.harness import ALICE, ROOT, FakeBody, FakeRequest, Server
 
@@ -326,5 +327,11 @@ def test_errors_on_head_have_headers_and_no_body(server: Server) -> None:
     request = server.signed("HEAD", "/bucket/absent")
     assert (request.status, request.sent) == (404, b"")
     assert request.answered("x-amz-request-id")
-    missing = server.signed("HEAD", "/absent")
-    assert (missing.status, missing.answered("x-amz-bucket-region")) == (404, "us-east-1")
+    forged = Credential(ROOT.access_key, "guess", ROOT.account)
+    for request, status in (
+        (server.signed("HEAD", "/absent"), 404),
+        (server.signed("HEAD", "/bucket", by=ALICE), 403),
+        (server.signed("HEAD", "/bucket", by=forged), 403),
+    ):
+        assert request.status == status
+        assert request.answered("x-amz-bucket-region") == "us-east-1"
