@@ -123,7 +123,6 @@ class HTTPChannel(Protocol):
         self._lost = self._closing = True
         self._watch.clear()
         self._input.clear()
-        self.factory.disconnected(self)
         request, self._request = self._request, None
         body, self._body = self._body, None
         if request is not None:
@@ -134,6 +133,7 @@ class HTTPChannel(Protocol):
             self._drained()
         if request is not None:
             self._observe(request)
+        self.factory.disconnected(self)  # last: whoever waits for the end finds all ended
 
     def readConnectionLost(self) -> None:
         """The client sends no more; it may still read (RFC 9112, section 9.6)."""

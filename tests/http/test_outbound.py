@@ -1,0 +1,201 @@
+"""Writing past Twisted's queue: pins every inner attribute of Twisted that ``outbound`` touches.
+
+A real ``tcp.Connection`` on a socket pair, and a reactor that only notes what is asked of it.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+from twisted.internet.protocol import Protocol
+from twisted.internet.tcp import Connection
+
+from bleepstore.http.outbound import Outbound, SocketOutbound, outbound_for
+from tests.http.connection import MemoryTransport
+
+
+class NotingReactor:
+    """Which descriptors wait for what."""
+
+    def __init__(self) -> None:
+        self.readers: set[object] = set()
+        self.writers: set[object] = set()
+        self.addReader = self.readers.add
+        self.addWriter = self.writers.add
+        self.removeReader = self.readers.discard
+        self.removeWriter = self.writers.discard
+
+
+class Pair:
+    """The server's connection and the client's socket."""
+
+    def __init__(self) -> None:
+        ours, self.client = socket.socketpair()
+        for one in (ours, self.client):
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 * 1024)
+            one.setblocking(False)
+        self.reactor = NotingReactor()
+        self.connection = Connection(ours, Protocol(), self.reactor)  # type: ignore[arg-type]
+        self.connection.connected = 1
+        self.drained = 0
+        self.outbound = outbound_for(self.connection, self._drained)  # type: ignore[arg-type]
+
+    def _drained(self) -> None:
+        self.drained += 1
+
+    @property
+    def writing(self) -> bool:
+        return self.connection in self.reactor.writers
+
+    def received(self) -> bytes:
+        """What the client can take now."""
+        data = b""
+        while True:
+            try:
+                piece = self.client.recv(1 << 20)
+            except BlockingIOError:
+                return data
+            if not piece:
+                return data
+            data += piece
+
+    def flush(self) -> bytes:
+        """Take, and let the connection write when it wants to, until nothing is left."""
+        data = self.received()
+        while self.writing:
+            assert self.connection.doWrite() is None
+            data += self.received()
+        return data
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    pair = Pair()
+    yield pair
+    pair.connection.socket.close()
+    pair.client.close()
+
+
+PATTERN = bytes(range(251)) * 4000
+
+
+def test_a_plain_socket_is_written_directly(pair: Pair) -> None:
+    assert isinstance(pair.outbound, SocketOutbound)
+    pair.outbound.write(b"hello")
+    assert not pair.writing
+    assert pair.received() == b"hello"
+    assert (pair.outbound.full, pair.outbound.unsent(), pair.outbound.taken()) == (False, 0, 5)
+
+
+def test_what_the_kernel_does_not_take_is_queued_and_drained_once(pair: Pair) -> None:
+    pair.outbound.write(PATTERN)
+    assert pair.outbound.full
+    assert pair.writing
+    unsent = pair.outbound.unsent()
+    assert 0 < unsent < len(PATTERN)
+    assert pair.outbound.taken() == len(PATTERN) - unsent
+    pair.outbound.write(b"behind")
+    assert pair.drained == 0
+    assert pair.flush() == PATTERN + b"behind"
+    assert pair.drained == 1
+    assert (pair.outbound.full, pair.outbound.unsent()) == (False, 0)
+    pair.outbound.write(b"direct again")
+    assert not pair.writing
+
+
+@pytest.mark.parametrize("view", [False, True])
+def test_pieces_arrive_as_one(pair: Pair, view: bool) -> None:
+    pieces: list[bytes | memoryview] = [b"1000\r\n", PATTERN, b"\r\n", b"0\r\n\r\n"]
+    if view:
+        pieces[1] = memoryview(PATTERN)
+    pair.outbound.write_all(pieces)
+    assert pair.flush() == b"".join(pieces)
+    pair.outbound.write_all([b"a", memoryview(b"b"), b"c"])
+    assert pair.received() == b"abc"
+
+
+def test_pieces_behind_a_queue_stay_behind_it(pair: Pair) -> None:
+    pair.outbound.write(PATTERN)
+    pair.outbound.write_all([b"x" * 20_000, b"y"])
+    assert pair.flush() == PATTERN + b"x" * 20_000 + b"y"
+
+
+def test_views_are_sent_as_they_are(pair: Pair) -> None:
+    pair.outbound.write(memoryview(PATTERN)[1:])
+    assert pair.flush() == PATTERN[1:]
+
+
+def test_a_broken_socket_is_left_to_the_transport(pair: Pair) -> None:
+    pair.client.close()
+    pair.outbound.write(b"hello")
+    assert pair.writing
+    assert isinstance(pair.connection.doWrite(), Exception)
+
+
+def test_closing_sends_what_is_queued_first(pair: Pair) -> None:
+    pair.outbound.write(PATTERN)
+    pair.outbound.close()
+    data = pair.received()
+    result = None
+    while result is None:
+        result = pair.connection.doWrite()
+        data += pair.received()
+    assert data == PATTERN
+    assert result.__class__.__name__ == "ConnectionDone"
+
+
+def test_half_closing_sends_what_is_queued_first(pair: Pair) -> None:
+    pair.outbound.write(PATTERN)
+    pair.outbound.half_close()
+    assert pair.flush() == PATTERN
+    assert pair.client.recv(1) == b""
+    pair.client.send(b"still read")
+    assert pair.connection.socket.recv(100) == b"still read"
+
+
+class Pull:
+    def __init__(self, outbound: Outbound) -> None:
+        self.outbound = outbound
+        self.turns = 0
+
+    def resumeProducing(self) -> None:
+        self.turns += 1
+        if self.turns < 4:
+            self.outbound.write(b"x")
+
+    def stopProducing(self) -> None:
+        raise AssertionError("nothing was lost")
+
+
+def test_a_borrower_is_asked_for_more_until_it_is_done(pair: Pair) -> None:
+    producer = Pull(pair.outbound)
+    pair.outbound.lend(producer, False)  # type: ignore[arg-type]
+    assert pair.flush() == b"xxx"
+    assert producer.turns == 4
+    pair.outbound.reclaim()
+    pair.outbound.write(b"y")
+    assert not pair.writing
+    assert pair.received() == b"y"
+
+
+def test_reads_are_wider_for_a_large_body_only(pair: Pair) -> None:
+    usual = Connection.bufferSize
+    pair.outbound.read_widely(1 << 18)
+    assert pair.connection.bufferSize == 1 << 18
+    pair.outbound.read_widely(0)
+    assert pair.connection.bufferSize == usual
+
+
+def test_other_transports_are_used_by_their_public_interface() -> None:
+    transport = MemoryTransport(capacity=10)
+    outbound = outbound_for(transport, lambda: None)
+    assert type(outbound) is Outbound
+    assert transport.streaming
+    outbound.write(memoryview(bytes(11)))
+    assert outbound.full
+    assert outbound.unsent() == 1
+    transport.take(100)
+    assert not outbound.full
+    assert (outbound.unsent(), outbound.taken()) == (0, 11)
