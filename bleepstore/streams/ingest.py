@@ -1,9 +1,7 @@
 """The write path: a payload is read to its end, hashed, checked and stored.
 
 A small body becomes inline bytes: on the reactor's thread, in one go, without a hop.  A large one
-is gathered into batches; while the next one comes in, threads hash the last ones (MD5 in one lane,
-the other digests in another) and the blob store writes.  A bounded number of batches is under way,
-so that memory is bounded and the slowest of network, hash and disk sets the pace of all.
+becomes a blob (``batches`` has how).
 
 Whatever goes wrong (a digest, a length, the network, the disk, a cancelled wait), nothing is left.
 
@@ -12,12 +10,9 @@ Knows payloads and blob stores; knows no S3 headers, metadata or HTTP.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from msgspec import Struct
-from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
 
 from bleepstore.errors import (
     BadDigest,
@@ -27,21 +22,16 @@ from bleepstore.errors import (
     MalformedTrailerError,
     XAmzContentSHA256Mismatch,
 )
-from bleepstore.interfaces.blobs import IBlobStore, IBlobWriter, Placement
+from bleepstore.interfaces.blobs import IBlobStore, Placement
 from bleepstore.interfaces.http import IPayload
 from bleepstore.interfaces.threads import IThreads
 from bleepstore.model.checksums import Checksum, ChecksumAlgorithm
 from bleepstore.model.objects import Extent
+from bleepstore.streams.batches import Batches
 from bleepstore.streams.digests import Digests, decode_base64, decode_content_md5, encode_base64
 
 INLINE_MAX = 16 * 1024
 """Bytes up to which a body is kept beside its metadata (DESIGN.md has the measurement)."""
-
-BATCH = 256 * 1024
-"""Bytes that are handed to threads at once."""
-
-IN_FLIGHT = 3
-"""Batches under way while the next one is gathered."""
 
 _CRC64NVME = ChecksumAlgorithm.CRC64NVME
 
@@ -157,7 +147,7 @@ class Ingest:
         """Store a body in a blob: what was read of it already, and the rest."""
         blob_id = self._new_blob_id()
         writer = await self._blobs.create(blob_id, placement)
-        upload = _Upload(writer, self._threads, checks)
+        upload = Batches(writer, self._threads, checks.sha256, checks.algorithms)
         try:
             for piece in pieces:
                 await upload.add(piece)
@@ -180,93 +170,6 @@ class Ingest:
             extents=(Extent(upload.size, blob_id),),
             scrub=upload.rest.checksum(_CRC64NVME),
         )
-
-
-class _Upload:
-    """A body on its way to a blob writer: what is gathered, and the batches under way."""
-
-    def __init__(self, writer: IBlobWriter, threads: IThreads, checks: _Checks) -> None:
-        self.size = 0
-        self.md5 = Digests()
-        self.rest = Digests(md5=False, sha256=checks.sha256, algorithms=checks.algorithms)
-        self._writer = writer
-        self._md5_lane = threads.lane()
-        # A CRC of bytes that MD5 has just brought into the cache costs less than a hop.
-        self._rest_lane = threads.lane() if self.rest.slow else None
-        self._batch: list[bytes | memoryview] = []
-        self._room = BATCH
-        self._hashing: deque[list[Deferred[None]]] = deque()
-        self._writing: Deferred[None] | None = None
-
-    async def add(self, data: bytes) -> None:
-        """Take the next bytes.  Suspends while the threads have enough to do."""
-        self.size += len(data)
-        if len(data) <= self._room:
-            self._batch.append(data)
-            self._room -= len(data)
-        else:
-            view = memoryview(data)
-            while len(view):
-                piece, view = view[: self._room], view[self._room :]
-                self._batch.append(piece)
-                self._room -= len(piece)
-                if not self._room:
-                    await self._send()
-        if not self._room:
-            await self._send()
-
-    async def _send(self) -> None:
-        batch, self._batch, self._room = self._batch, [], BATCH
-        if len(self._hashing) >= IN_FLIGHT:
-            for hashing in self._hashing.popleft():
-                await hashing
-        if self._rest_lane is None:
-            lanes = [self._md5_lane.run(self._update_both, batch)]
-        else:
-            lanes = [
-                self._md5_lane.run(self.md5.update, *batch),
-                self._rest_lane.run(self.rest.update, *batch),
-            ]
-        self._hashing.append([_begin(lane) for lane in lanes])
-        await self._written()
-        self._writing = _begin(self._writer.write(*batch))
-
-    def _update_both(self, batch: list[bytes | memoryview]) -> None:
-        for piece in batch:
-            self.md5.update(piece)
-            self.rest.update(piece)
-
-    async def _written(self) -> None:
-        # Forgotten first: a wait that fails or is cancelled has ended that write for us.
-        writing, self._writing = self._writing, None
-        if writing is not None:
-            await writing
-
-    async def settle(self) -> None:
-        """Wait until everything is hashed and written."""
-        if self._batch:
-            await self._send()
-        await self._written()
-        while self._hashing:
-            for hashing in self._hashing.popleft():
-                await hashing
-
-    async def abandon(self) -> None:
-        """Let end what is under way, whatever its outcome, and remove what was written.
-
-        Its wait may be cancelled; it goes on nevertheless.
-        """
-        cleaned: Deferred[None] = Deferred()
-        Deferred.fromCoroutine(self._clean()).chainDeferred(cleaned)
-        await cleaned
-
-    async def _clean(self) -> None:
-        for lanes in self._hashing:
-            for hashing in lanes:
-                hashing.addErrback(_forget)
-        if self._writing is not None:
-            await self._writing.addErrback(_forget)
-        await self._writer.abort()
 
 
 class _Checks:
@@ -339,18 +242,3 @@ def _require_whole(payload: IPayload, size: int, expectations: Expectations) -> 
 
 def _too_large(size: int, expectations: Expectations) -> EntityTooLarge:
     return EntityTooLarge(ProposedSize=str(size), MaxSizeAllowed=str(expectations.max_size))
-
-
-def _begin(awaitable: Awaitable[None]) -> Deferred[None]:
-    """Start something to be awaited later."""
-    if isinstance(awaitable, Deferred):
-        return awaitable
-    return Deferred.fromCoroutine(_await(awaitable))
-
-
-async def _await(awaitable: Awaitable[None]) -> None:
-    await awaitable
-
-
-def _forget(failure: Failure) -> None:
-    """Another error is being reported already."""

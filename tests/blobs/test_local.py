@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from bleepstore.blobs import disk
-from bleepstore.blobs import local as local_module
+from bleepstore.blobs import disk, local_file
 from bleepstore.blobs.disk import UnusableStore
 from bleepstore.blobs.local import LocalBlobStore
+from bleepstore.blobs.local_layout import FORMAT
 from bleepstore.errors import InsufficientStorage, InternalError
 from bleepstore.streams.threads import ImmediateThreads
 from tests.blobs.worlds import files_of_at_most
@@ -89,7 +89,7 @@ def test_check_fails_when_the_root_has_gone_or_was_replaced(world: World, root: 
     with pytest.raises(UnusableStore, match="has gone"):
         world.run(world.store.check())
     root.mkdir()
-    (root / "bleepstore-blobs").write_bytes(local_module.FORMAT)
+    (root / "bleepstore-blobs").write_bytes(FORMAT)
     with pytest.raises(UnusableStore, match="was replaced"):
         world.run(world.store.check())
 
@@ -203,7 +203,7 @@ def test_more_pieces_than_one_call_takes(world: World, monkeypatch: pytest.Monke
 def test_writeback_starts_long_before_the_end(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local_module, "WRITEBACK", 1000)
+    monkeypatch.setattr(local_file, "WRITEBACK", 1000)
     told: list[tuple[int, int]] = []
     real = os.posix_fadvise
 
@@ -220,6 +220,21 @@ def test_writeback_starts_long_before_the_end(
     assert world.get(blob_id(1), 0, 6810) == b"x" * 6810
 
 
+def test_of_a_large_blob_only_the_beginning_stays_in_the_page_cache(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_file, "WRITEBACK", 100)
+    monkeypatch.setattr(local_file, "KEEP", 250)
+    told: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "posix_fadvise", lambda _, *advice: told.append(advice[:2]))
+    writer = world.create(blob_id(1))
+    for _ in range(7):
+        world.run(writer.write(b"x" * 100))
+    world.run(writer.abort())
+    starts = [(0, 100), (100, 100), (200, 100)]
+    assert told == [*starts, (250, 150), (250, 250), (300, 300), (400, 300)]
+
+
 def test_an_abort_that_fails_says_so_in_the_log_and_nowhere_else(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,7 +245,7 @@ def test_an_abort_that_fails_says_so_in_the_log_and_nowhere_else(
         raise OSError(errno.EIO, "broken")
 
     with monkeypatch.context() as patch:
-        patch.setattr(local_module, "remove", broken)
+        patch.setattr(local_file, "remove", broken)
         world.run(writer.abort())
     assert world.ids() == {blob_id(1)}
 

@@ -25,7 +25,7 @@ from bleepstore.errors import (
 from bleepstore.interfaces.blobs import Placement
 from bleepstore.model.checksums import Checksum, ChecksumAlgorithm
 from bleepstore.model.objects import Extent
-from bleepstore.streams import ingest
+from bleepstore.streams import batches
 from bleepstore.streams.digests import Digests, encode_base64
 from bleepstore.streams.ingest import Expectations, Ingest, Ingested
 from bleepstore.streams.threads import ImmediateThreads
@@ -122,7 +122,7 @@ def test_any_body_in_any_pieces_and_batches_is_stored_as_it_is(
 ) -> None:
     data = b"".join(pieces)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ingest, "BATCH", batch)
+        patch.setattr(batches, "BATCH", batch)
         world = World()
         result = world.take(Payload(pieces, length=len(data) if announced else None))
     stored = b"".join(extent.data or world.blobs.blobs[extent.blob_id] for extent in result.extents)
@@ -261,7 +261,7 @@ def test_a_store_that_has_no_room(place: str) -> None:
 def small_batches(test: Callable[..., None]) -> Callable[..., None]:
     def patched() -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(ingest, "BATCH", 100)
+            patch.setattr(batches, "BATCH", 100)
             test()
 
     patched.__name__ = test.__name__
@@ -321,9 +321,9 @@ def test_while_threads_hash_only_so_many_batches_are_taken_from_the_network() ->
     world = World(threads=threads)
     payload = Payload([LARGE[start : start + 50] for start in range(0, len(LARGE), 50)])
     taking = world.start(payload, ANYTHING)
-    assert payload.reads == 2 * (ingest.IN_FLIGHT + 1)
+    assert payload.reads == 2 * (batches.IN_FLIGHT + 1)
     threads.step()
-    assert payload.reads == 2 * (ingest.IN_FLIGHT + 2)
+    assert payload.reads == 2 * (batches.IN_FLIGHT + 2)
     threads.go_on()
     assert taking.result().md5 == hashlib.md5(LARGE).hexdigest()
 

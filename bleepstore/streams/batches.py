@@ -1,0 +1,142 @@
+"""A large body, hashed and written while more of it comes in.
+
+It is gathered into batches.  Threads hash the last ones (MD5 in one lane, other hashes in another)
+and the blob store writes one, while the next one is gathered; so MD5 sets the pace, and at most
+:data:`IN_FLIGHT` + 1 batches are in memory.
+
+Knows digests and a blob writer; not where the bytes come from nor what they are for.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from bleepstore.interfaces.blobs import IBlobWriter
+from bleepstore.interfaces.threads import IThreads
+from bleepstore.model.checksums import ChecksumAlgorithm
+from bleepstore.streams.digests import Digests
+
+BATCH = 256 * 1024
+"""Bytes that are handed to threads at once."""
+
+IN_FLIGHT = 3
+"""Batches under way while the next one is gathered."""
+
+
+class Batches:
+    """A body on its way to a blob writer: the batch that is gathered, and those under way.
+
+    :param sha256: whether ``rest`` is to have the SHA-256.
+    :param algorithms: the checksums that ``rest`` is to have.
+    :ivar size: bytes taken.
+    :ivar md5: after :meth:`settle`, the MD5 of all of them.
+    :ivar rest: after :meth:`settle`, their other digests.
+    """
+
+    def __init__(
+        self,
+        writer: IBlobWriter,
+        threads: IThreads,
+        sha256: bool,
+        algorithms: tuple[ChecksumAlgorithm, ...],
+    ) -> None:
+        self.size = 0
+        self.md5 = Digests()
+        self.rest = Digests(md5=False, sha256=sha256, algorithms=algorithms)
+        self._writer = writer
+        self._md5_lane = threads.lane()
+        # A CRC of bytes that MD5 has just brought into the cache costs less than a hop.
+        self._rest_lane = threads.lane() if self.rest.slow else None
+        self._batch: list[bytes | memoryview] = []
+        self._room = BATCH
+        self._hashing: deque[list[Deferred[None]]] = deque()
+        self._writing: Deferred[None] | None = None
+
+    async def add(self, data: bytes) -> None:
+        """Take the next bytes.  Suspends while the threads have enough to do."""
+        self.size += len(data)
+        if len(data) <= self._room:
+            self._batch.append(data)
+            self._room -= len(data)
+        else:
+            view = memoryview(data)
+            while len(view):
+                piece, view = view[: self._room], view[self._room :]
+                self._batch.append(piece)
+                self._room -= len(piece)
+                if not self._room:
+                    await self._send()
+        if not self._room:
+            await self._send()
+
+    async def _send(self) -> None:
+        batch, self._batch, self._room = self._batch, [], BATCH
+        if len(self._hashing) >= IN_FLIGHT:
+            for hashing in self._hashing.popleft():
+                await hashing
+        if self._rest_lane is None:
+            lanes = [self._md5_lane.run(self._update_both, batch)]
+        else:
+            lanes = [
+                self._md5_lane.run(self.md5.update, *batch),
+                self._rest_lane.run(self.rest.update, *batch),
+            ]
+        self._hashing.append([_begin(lane) for lane in lanes])
+        await self._written()
+        self._writing = _begin(self._writer.write(*batch))
+
+    def _update_both(self, batch: list[bytes | memoryview]) -> None:
+        for piece in batch:
+            self.md5.update(piece)
+            self.rest.update(piece)
+
+    async def _written(self) -> None:
+        # Forgotten first: a wait that fails or is cancelled has ended that write for us.
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            await writing
+
+    async def settle(self) -> None:
+        """Wait until everything is hashed and written."""
+        if self._batch:
+            await self._send()
+        await self._written()
+        while self._hashing:
+            for hashing in self._hashing.popleft():
+                await hashing
+
+    async def abandon(self) -> None:
+        """Let end what is under way, whatever its outcome, and remove what was written.
+
+        Its wait may be cancelled; it goes on nevertheless.
+        """
+        cleaned: Deferred[None] = Deferred()
+        Deferred.fromCoroutine(self._clean()).chainDeferred(cleaned)
+        await cleaned
+
+    async def _clean(self) -> None:
+        for lanes in self._hashing:
+            for hashing in lanes:
+                hashing.addErrback(_forget)
+        if self._writing is not None:
+            await self._writing.addErrback(_forget)
+        await self._writer.abort()
+
+
+def _begin(awaitable: Awaitable[None]) -> Deferred[None]:
+    """Start something to be awaited later."""
+    if isinstance(awaitable, Deferred):
+        return awaitable
+    return Deferred.fromCoroutine(_await(awaitable))
+
+
+async def _await(awaitable: Awaitable[None]) -> None:
+    await awaitable
+
+
+def _forget(failure: Failure) -> None:
+    """Another error is being reported already."""
