@@ -24,12 +24,14 @@ from typing import Any
 
 from twisted.internet import defer, protocol, task, tcp
 from twisted.internet.threads import deferToThreadPool
+from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from bleepstore.blobs.local import LocalBlobStore
 from bleepstore.http.body import READ_SIZE
 from bleepstore.http.outbound import outbound_for
 from bleepstore.interfaces.blobs import Placement
+from bleepstore.model.checksums import ChecksumAlgorithm
 from bleepstore.streams import digests
 from bleepstore.streams.egress import BodyReader, send_body
 from bleepstore.streams.ingest import Expectations, Ingest
@@ -84,6 +86,8 @@ def _work(work: Any, theirs: socket.socket, ours: socket.socket, size: int) -> N
 class Connection(protocol.Protocol):
     """The payload of an upload, and the request of a download."""
 
+    transport: Any
+
     def __init__(self, length: int | None = None) -> None:
         self.length = length
         self.trailers: dict[str, str] = {}
@@ -94,7 +98,7 @@ class Connection(protocol.Protocol):
     def makeConnection(self, transport: Any) -> None:
         self.outbound = outbound_for(transport, self.wake)
         self.outbound.read_widely(READ_SIZE)
-        super().makeConnection(transport)
+        super().makeConnection(transport)  # type: ignore[no-untyped-call]
 
     def dataReceived(self, data: bytes) -> None:
         self.chunks.append(data)
@@ -186,10 +190,10 @@ class Bench:
         body = os.urandom(4096)
         start = time.perf_counter()
         for _ in range(10_000):
-            each = digests.Digests(algorithms=(digests.ChecksumAlgorithm.CRC64NVME,))
+            each = digests.Digests(algorithms=(ChecksumAlgorithm.CRC64NVME,))
             each.update(body)
             each.md5()
-            each.checksum(digests.ChecksumAlgorithm.CRC64NVME)
+            each.checksum(ChecksumAlgorithm.CRC64NVME)
         hashing = (time.perf_counter() - start) / 10_000 * 1e6
         placement = Placement("b", "k")
         start = time.perf_counter()
@@ -337,21 +341,21 @@ def main() -> None:
     from twisted.internet import reactor
 
     root = tempfile.mkdtemp(prefix="bench-blobs-", dir=options.dir)
-    failed = []
+    failed: list[Failure] = []
 
     def start() -> None:
         bench = Bench(reactor, root, options.size * MIB)
         running = defer.Deferred.fromCoroutine(bench.run(options.names or FIGURES))
-        running.addErrback(failed.append)
-        running.addBoth(lambda _: reactor.stop())  # type: ignore[attr-defined]
+        running.addErrback(lambda failure: failed.append(failure))
+        running.addBoth(lambda _: reactor.stop())
 
     try:
-        reactor.callWhenRunning(start)  # type: ignore[attr-defined]
-        reactor.run()  # type: ignore[attr-defined]
+        reactor.callWhenRunning(start)
+        reactor.run()
     finally:
         shutil.rmtree(root)
     for failure in failed:
-        failure.printTraceback()
+        print(failure.getTraceback(), file=sys.stderr)
     sys.exit(1 if failed else 0)
 
 

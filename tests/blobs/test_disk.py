@@ -37,7 +37,7 @@ class Joining(dict[str, object]):
         super().__init__()
         self.looked = threading.Semaphore(0)
 
-    def get(self, key: str, default: object = None) -> object:  # type: ignore[override]
+    def get(self, key: str, default: object = None) -> object:
         try:
             return super().get(key, default)
         finally:
@@ -91,7 +91,7 @@ def test_who_asks_during_a_sync_shares_the_next_one(held: HeldSync, fails: bool)
 
 def test_a_sync_that_failed_is_tried_anew(held: HeldSync) -> None:
     syncs = DirectorySync()
-    held.let.release(2)  # type: ignore[call-arg]
+    held.let.release(2)
     held.error = OSError("broken")
     with pytest.raises(OSError, match="broken"):
         syncs.sync("d")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -109,11 +109,12 @@ def test_check_fails_on_a_read_only_mount(world: World, monkeypatch: pytest.Monk
     "name", ["", "x", "../../etc/passwd", "0000000A-00000001", "00000001_00000001", "1" * 17]
 )
 def test_what_is_no_id_never_becomes_a_path(world: World, name: str) -> None:
-    for call in (
+    calls: tuple[Callable[[], object], ...] = (
         lambda: world.create(name),
         lambda: world.open(name, 0, 1),
         lambda: world.run(world.store.delete(name)),
-    ):
+    )
+    for call in calls:
         with pytest.raises(InternalError, match="no blob id"):
             call()
 

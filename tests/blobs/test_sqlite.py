@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -175,12 +175,13 @@ def test_nothing_works_after_a_stop(world: World) -> None:
     world.put(blob_id(1), b"x")
     reader = world.open(blob_id(1), 0, 1)
     world.run(world.store.stop())
-    for call in (
+    calls: tuple[Callable[[], object], ...] = (
         lambda: world.open(blob_id(1), 0, 1),
         lambda: world.create(blob_id(2)),
         lambda: world.run(world.store.check()),
         lambda: world.run(reader.read()),
-    ):
+    )
+    for call in calls:
         with pytest.raises(InternalError, match="was stopped"):
             call()
 

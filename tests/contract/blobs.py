@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import CancelledError
+from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from bleepstore.errors import InternalError
@@ -115,6 +116,10 @@ def open_files() -> set[str]:
         except FileNotFoundError:
             continue  # the listing's own
     return found
+
+
+def _only_cancelled(failure: Failure) -> None:
+    assert isinstance(failure.value, CancelledError)
 
 
 class BlobStoreContract:
@@ -277,7 +282,7 @@ class BlobStoreContract:
         writer = world.create(blob_id(1))
         writing = start(writer.write(random_bytes(3 * CHUNK)))
         writing.cancel()
-        writing.addErrback(lambda failure: failure.trap(CancelledError))
+        writing.addErrback(_only_cancelled)
         world.run(writer.abort())
         assert world.ids() == set()
 
@@ -287,7 +292,7 @@ class BlobStoreContract:
         reader = world.open(blob_id(1), 0, 2 * CHUNK)
         reading = start(reader.read())
         reading.cancel()
-        reading.addErrback(lambda failure: failure.trap(CancelledError))
+        reading.addErrback(_only_cancelled)
         reader.close()
         world.run(world.threads.stop())  # now the thread's read has ended too
         world.run(world.threads.start())
