@@ -7,7 +7,8 @@ The layers, from the bottom; each module knows only those above it in this list:
 - ``transaction``: counters and statements of one open transaction; ``contents`` and
   ``versions``: the two things it holds together;
 - ``apply_*``: one deterministic function per command; ``machine``: groups of commands;
-- ``reader`` and ``listing``: queries; ``digest``: the hash of all there is;
+- ``reader``, ``bounds``, ``listing``, ``upload_listing``: queries; ``digest``: the hash
+  of all there is;
 - ``groupcommit`` and ``checkpoints``: when to commit, and when to empty the log;
 - ``queries``, ``sqlite``, ``memory``: the implementations of the interfaces.
 

@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from bleepstore.interfaces.metadata import ObjectLookup, Totals
-from bleepstore.metadata import listing
+from bleepstore.metadata.listing import list_objects
 from bleepstore.metadata.reader import Reader
+from bleepstore.metadata.upload_listing import list_uploads
 from bleepstore.model.accounts import Credential
 from bleepstore.model.listing import BucketPage, ObjectPage, PartPage, UploadPage
 from bleepstore.model.objects import Bucket, Upload
@@ -54,7 +55,7 @@ class Queries(ABC):
         limit: int = 1000,
     ) -> ObjectPage:
         """See :class:`IMetadataReader`."""
-        return await self._scan(listing.list_objects, bucket, prefix, delimiter, after, limit)
+        return await self._scan(list_objects, bucket, prefix, delimiter, after, limit)
 
     async def get_upload(self, bucket: str, key: str, upload_id: str) -> Upload:
         """See :class:`IMetadataReader`."""
@@ -75,7 +76,7 @@ class Queries(ABC):
     ) -> UploadPage:
         """See :class:`IMetadataReader`."""
         return await self._scan(
-            listing.list_uploads, bucket, prefix, delimiter, after_key, after_upload_id, limit
+            list_uploads, bucket, prefix, delimiter, after_key, after_upload_id, limit
         )
 
     async def stale_uploads(self, initiated_before: int, limit: int = 1000) -> Sequence[Upload]:

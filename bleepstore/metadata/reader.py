@@ -12,10 +12,11 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+import msgspec
+
 from bleepstore.errors import NoSuchBucket, NoSuchUpload, ServiceUnavailable
 from bleepstore.interfaces.metadata import ObjectLookup, Totals
 from bleepstore.metadata.records import (
-    PART_COLUMNS,
     VERSION_COLUMNS,
     decode_bucket,
     decode_credential,
@@ -48,8 +49,13 @@ LIST_BUCKETS = (
     " WHERE owner_id = ? AND name > ? AND name >= ? ORDER BY name LIMIT ?"
 )
 LIST_PARTS = (
-    f"SELECT {PART_COLUMNS} FROM parts WHERE upload_id = ? AND number > ? ORDER BY number LIMIT ?"
+    "SELECT group_concat("
+    "json_array(number, size, etag, last_modified, checksum_kind, checksum), ',')"
+    " FROM (SELECT number, size, etag, last_modified, checksum_kind, checksum FROM parts"
+    " WHERE upload_id = ? AND number > ? ORDER BY number LIMIT ?) n"
 )
+"""A page as one row, for the reason that ``listing`` gives."""
+
 STALE_UPLOADS = (
     "SELECT record FROM uploads INDEXED BY uploads_by_time"
     " WHERE initiated < ? ORDER BY initiated, upload_id LIMIT ?"
@@ -57,6 +63,8 @@ STALE_UPLOADS = (
 RELEASED_BLOBS = "SELECT blob_id FROM released ORDER BY blob_id LIMIT ?"
 REFERENCED_BLOBS = "SELECT blob_id FROM blobs WHERE blob_id IN (SELECT value FROM json_each(?))"
 TOTALS = "SELECT name, value FROM state WHERE name IN ('buckets', 'objects') ORDER BY name"
+
+_decode_parts = msgspec.json.Decoder(list[tuple[int, int, str, int, int, str]]).decode
 
 
 class Reader:
@@ -120,7 +128,8 @@ class Reader:
 
     def list_parts(self, upload_id: str, after: int, limit: int) -> PartPage:
         """See :class:`IMetadataReader`."""
-        rows = self.execute(LIST_PARTS, (upload_id, after, limit + 1)).fetchall()
+        ((page,),) = self.execute(LIST_PARTS, (upload_id, after, limit + 1)).fetchall()
+        rows = _decode_parts(f"[{page or ''}]")
         parts = tuple(map(part_of, rows[:limit]))
         more = len(rows) > limit and bool(parts)
         return PartPage(parts, parts[-1].number if more else 0)

@@ -19,7 +19,6 @@ from bleepstore.model.objects import (
     Bucket,
     Description,
     Extent,
-    ListedObject,
     Manifest,
     ObjectVersion,
     Part,
@@ -142,23 +141,8 @@ def version_of(key: str, row: Sequence[Any]) -> ObjectVersion:
     )
 
 
-LISTED_COLUMNS = "key, size, etag, last_modified, storage_class, owner_id, checksum_kind"
-
-
-def listed_of(row: Sequence[Any]) -> ListedObject:
-    """The entry of a row of :data:`LISTED_COLUMNS`."""
-    key, size, etag, last_modified, storage_class, owner_id, kind = row
-    algorithm, type_ = CHECKSUM_KINDS[kind] if kind else (None, None)
-    return ListedObject(
-        key.decode(), size, etag, last_modified, storage_class, owner_id, algorithm, type_
-    )
-
-
-PART_COLUMNS = "number, size, etag, last_modified, checksum_kind, checksum"
-
-
 def part_of(row: Sequence[Any]) -> Part:
-    """The part of a row of :data:`PART_COLUMNS`."""
+    """The part of number, size, etag, last_modified, checksum_kind, checksum."""
     number, size, etag, last_modified, kind, checksum = row
     return Part(
         number=number,
