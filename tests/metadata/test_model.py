@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -28,10 +29,11 @@ from tests.metadata.model import Model
 from tests.metadata.values import MIB, bucket, complete, copy, etag_of, part, put, upload
 
 BUCKETS = st.sampled_from(["bucket", "second"])
-KEYS = st.one_of(
-    st.sampled_from(["a", "a/b", "a/b/c", "a/c", "a//", "b", "/", "a\0", "é/x", "a/\U0001f600"]),
-    st.text(alphabet="a/b\0é\U0001f600", min_size=1, max_size=5),
-)
+NAMES = ["a", "a/b", "a/b/c", "a/c", "a//", "b", "/", "a\0", "é/x", "a/\U0001f600"]
+KEYS = st.sampled_from(NAMES)
+ANY_TEXT = st.text(alphabet="a/b\0é\U0001f600", min_size=1, max_size=5)
+PICK = st.integers(0, 1000)  # one of what there is, whatever that is
+RARELY = st.integers(0, 7).map(lambda n: n == 7)
 UPLOADS = st.sampled_from(["u1", "u2", "u3"])
 CONDITIONS = st.one_of(
     st.none(),
@@ -51,9 +53,19 @@ class Histories(RuleBasedStateMachine):
         for name in ("bucket", "second"):
             self.turns.run(self.store.submit(bucket(name)))
             self.model.buckets[name] = {}
+        for number, key in enumerate(NAMES):
+            name = f"blob-{next(self.blobs):06}"
+            data = b"%d" % (number % 3)
+            self.both(
+                put(key, data, manifest=Manifest((Extent(1, name),))),
+                partial(self.model.put, "bucket", key, etag_of(data), 1, (name,), None),
+            )
 
     def teardown(self) -> None:
         self.turns.run(self.store.stop())
+
+    def objects(self) -> list[tuple[str, str]]:
+        return [(name, key) for name, of in self.model.buckets.items() for key in of]
 
     def both(self, command: Any, expect: Callable[[], Any]) -> Any:
         """Do it here and there: the same refusal, or none."""
@@ -86,10 +98,11 @@ class Histories(RuleBasedStateMachine):
             lambda: self.model.put(to, key, etag_of(data), 1, names, c),
         )
 
-    @rule(a=BUCKETS, source=KEYS, to=BUCKETS, key=KEYS)
-    def copy_an_object(self, a: str, source: str, to: str, key: str) -> None:
-        if a not in self.model.buckets or source not in self.model.buckets[a]:
-            return
+    @precondition(lambda self: self.objects())
+    @rule(pick=PICK, to=BUCKETS, key=KEYS)
+    def copy_an_object(self, pick: int, to: str, key: str) -> None:
+        there = self.objects()
+        a, source = there[pick % len(there)]
         found = self.turns.run(self.store.get_object(a, source)).version
         assert found is not None
 
@@ -98,14 +111,23 @@ class Histories(RuleBasedStateMachine):
 
         self.both(copy(source, key, found.content_id, source_bucket=a, to=to), expect)
 
+    @precondition(lambda self: self.objects())
+    @rule(pick=PICK)
+    def delete_what_is_there(self, pick: int) -> None:
+        there = self.objects()
+        self.delete_an_object(*there[pick % len(there)])
+
     @rule(to=BUCKETS, key=KEYS)
+    def delete_any_key(self, to: str, key: str) -> None:
+        self.delete_an_object(to, key)
+
     def delete_an_object(self, to: str, key: str) -> None:
         result = self.both(
             DeleteObject(at=1, bucket=to, key=key), lambda: self.model.objects(to).pop(key, None)
         )
         assert result is None or key not in self.model.buckets[to]
 
-    @rule(to=BUCKETS, keys=st.lists(KEYS, max_size=20))
+    @rule(to=BUCKETS, keys=st.lists(KEYS, max_size=3))
     def delete_many(self, to: str, keys: list[str]) -> None:
         def expect() -> None:
             for key in keys:
@@ -114,8 +136,11 @@ class Histories(RuleBasedStateMachine):
 
         self.both(DeleteObjects(at=1, bucket=to, targets=tuple(map(DeleteTarget, keys))), expect)
 
-    @rule(to=BUCKETS)
-    def delete_a_bucket(self, to: str) -> None:
+    @rule(to=BUCKETS, really=RARELY)
+    def delete_a_bucket(self, to: str, really: bool) -> None:
+        if not (really or self.model.buckets.get(to)):
+            return
+
         def expect() -> None:
             if self.model.objects(to):
                 raise BucketNotEmpty
@@ -140,9 +165,18 @@ class Histories(RuleBasedStateMachine):
         self.both(upload(upload_id, key, to=to), expect)
 
     @precondition(lambda self: self.model.uploads)
-    @rule(upload_id=UPLOADS, number=st.integers(1, 3), share=st.booleans())
-    def put_a_part(self, upload_id: str, number: int, share: bool) -> None:
-        to, key, _ = self.model.uploads.get(upload_id, ("bucket", "a", {}))
+    @rule(pick=PICK, numbers=st.sets(st.integers(1, 3), min_size=1), share=st.booleans())
+    def put_parts(self, pick: int, numbers: set[int], share: bool) -> None:
+        upload_id = sorted(self.model.uploads)[pick % len(self.model.uploads)]
+        to, key, _ = self.model.uploads[upload_id]
+        for number in sorted(numbers):
+            self.put_a_part(to, key, upload_id, number, share)
+
+    @rule(upload_id=UPLOADS)
+    def put_a_part_of_any_upload(self, upload_id: str) -> None:
+        self.put_a_part("bucket", "a", upload_id, 1, False)
+
+    def put_a_part(self, to: str, key: str, upload_id: str, number: int, share: bool) -> None:
         held = sorted(self.model.held())
         name = held[0] if share and held else f"blob-{next(self.blobs):06}"
 
@@ -163,10 +197,9 @@ class Histories(RuleBasedStateMachine):
         )
 
     @precondition(lambda self: self.model.uploads)
-    @rule(upload_id=UPLOADS, numbers=st.sets(st.integers(1, 3), min_size=1))
-    def complete_an_upload(self, upload_id: str, numbers: set[int]) -> None:
-        if upload_id not in self.model.uploads:
-            return
+    @rule(pick=PICK, numbers=st.sets(st.integers(1, 3), min_size=1))
+    def complete_an_upload(self, pick: int, numbers: set[int]) -> None:
+        upload_id = sorted(self.model.uploads)[pick % len(self.model.uploads)]
         to, key, parts = self.model.uploads[upload_id]
         named = tuple(sorted(numbers & set(parts)))
         if not named:
@@ -189,9 +222,10 @@ class Histories(RuleBasedStateMachine):
             expect,
         )
 
-    @precondition(lambda self: self.model.uploads)
-    @rule(upload_id=UPLOADS)
-    def abort_an_upload(self, upload_id: str) -> None:
+    @rule(upload_id=UPLOADS, really=RARELY)
+    def abort_an_upload(self, upload_id: str, really: bool) -> None:
+        if upload_id in self.model.uploads and not really:
+            return
         to, key, _ = self.model.uploads.get(upload_id, ("bucket", "a", {}))
 
         def expect() -> None:
@@ -209,11 +243,15 @@ class Histories(RuleBasedStateMachine):
 
     @rule(
         name=BUCKETS,
-        prefix=st.text(alphabet="a/é\0", max_size=3),
-        delimiter=st.sampled_from(["", "/", "//", "b/", "é", "\U0001f600"]),
-        after=st.one_of(st.just(""), KEYS),
-        limit=st.integers(0, 4),
+        prefix=st.sampled_from(["", "a", "a/", "a/b", "é", "z"]),
+        limit=st.sampled_from([0, 1, 2, 3, 10]),
+        other=ANY_TEXT,
     )
+    def list_pages(self, name: str, prefix: str, limit: int, other: str) -> None:
+        for delimiter in ("", "/", "//", "b/", "é", "\U0001f600"):
+            for after in ("", "a/", "é/", other, *NAMES):
+                self.list_a_page(name, prefix, delimiter, after, limit)
+
     def list_a_page(self, name: str, prefix: str, delimiter: str, after: str, limit: int) -> None:
         try:
             page = self.turns.run(self.store.list_objects(name, prefix, delimiter, after, limit))
@@ -250,8 +288,8 @@ class Histories(RuleBasedStateMachine):
 
 TestHistories = Histories.TestCase
 TestHistories.settings = settings(
-    max_examples=60,
-    stateful_step_count=40,
+    max_examples=80,
+    stateful_step_count=60,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
