@@ -21,7 +21,7 @@ def endpoint_groups(store: ObjectStore, region: str, clock: IReactorTime) -> tup
     """
     return (
         BucketEndpoints(store.buckets, region),
-        ListingEndpoints(store.listings),
+        ListingEndpoints(store.listings, region),
         ObjectEndpoints(store.objects),
         UploadEndpoints(store.uploads, clock),
         CopyEndpoints(store.copies, store.uploads, clock),

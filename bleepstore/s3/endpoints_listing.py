@@ -7,7 +7,7 @@ from klein import Klein
 from bleepstore.interfaces.http import IHttpRequest
 from bleepstore.objectstore.listing import ListedObjects, Listings
 from bleepstore.objectstore.requests import PageRequest, UploadsPageRequest
-from bleepstore.s3.call import Call
+from bleepstore.s3.call import Call, region_header
 from bleepstore.s3.serving import serves
 from bleepstore.wire.list_queries import (
     ObjectsQuery,
@@ -19,24 +19,28 @@ from bleepstore.wire.xml_listings import list_objects, list_objects_v2, list_upl
 
 
 class ListingEndpoints:
-    """The listings of a bucket."""
+    """The listings of a bucket.
+
+    :param region: of this server.
+    """
 
     app = Klein()
 
-    def __init__(self, listings: Listings) -> None:
+    def __init__(self, listings: Listings, region: str) -> None:
         self._listings = listings
+        self._headers = (region_header(region),)
 
     @serves(app, "ListObjects")
     async def list_objects(self, request: IHttpRequest, call: Call) -> None:
         query = objects_query(call.query)
         listed = await self._page(call, query, with_owners=True)
-        call.xml(list_objects(call.bucket, query, listed.page, listed.names))
+        call.xml(list_objects(call.bucket, query, listed.page, listed.names), self._headers)
 
     @serves(app, "ListObjectsV2")
     async def list_objects_v2(self, request: IHttpRequest, call: Call) -> None:
         query = objects_v2_query(call.query)
         listed = await self._page(call, query, with_owners=query.fetch_owner)
-        call.xml(list_objects_v2(call.bucket, query, listed.page, listed.names))
+        call.xml(list_objects_v2(call.bucket, query, listed.page, listed.names), self._headers)
 
     @serves(app, "ListMultipartUploads")
     async def list_multipart_uploads(self, request: IHttpRequest, call: Call) -> None:

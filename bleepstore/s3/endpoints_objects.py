@@ -28,7 +28,12 @@ from bleepstore.wire.dates import http_date
 from bleepstore.wire.description import read_description
 from bleepstore.wire.grants import requested_acl
 from bleepstore.wire.operations import BY_NAME, Level
-from bleepstore.wire.parameters import attributes_page, object_attributes, version_id
+from bleepstore.wire.parameters import (
+    attributes_page,
+    deleted_version_id,
+    object_attributes,
+    version_id,
+)
 from bleepstore.wire.xml_requests import parse_delete
 from bleepstore.wire.xml_results import delete_result, object_attributes_result
 
@@ -114,7 +119,7 @@ class ObjectEndpoints:
             call.caller,
             call.bucket,
             call.key,
-            version_id=version_id(BY_NAME["DeleteObject"], call.query),
+            version_id=deleted_version_id(call.query),
             if_match=delete_condition(call.headers),
         )
         call.respond(204)

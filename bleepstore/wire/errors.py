@@ -8,7 +8,7 @@ from __future__ import annotations
 from bleepstore.errors import StoreError
 from bleepstore.wire.headers import Header
 from bleepstore.wire.operations import ALLOWED_METHODS
-from bleepstore.wire.xml_text import DECLARATION, escaped
+from bleepstore.wire.xml_text import DECLARATION, readable
 
 _BY_STATUS: dict[int, tuple[str, ...]] = {
     304: ("NotModified",),
@@ -68,9 +68,9 @@ def error_body(error: StoreError, resource: str, request_id: str, host_id: str) 
 
     :param resource: the path that was asked for, decoded or raw; made safe for XML here.
     """
-    details = "".join(f"<{name}>{escaped(text)}</{name}>" for name, text in error.details.items())
+    details = "".join(f"<{name}>{readable(text)}</{name}>" for name, text in error.details.items())
     return (
-        f"{DECLARATION}<Error><Code>{error.code}</Code><Message>{escaped(error.message)}</Message>"
-        f"{details}<Resource>{escaped(resource)}</Resource><RequestId>{escaped(request_id)}"
-        f"</RequestId><HostId>{escaped(host_id)}</HostId></Error>"
+        f"{DECLARATION}<Error><Code>{error.code}</Code><Message>{readable(error.message)}</Message>"
+        f"{details}<Resource>{readable(resource)}</Resource><RequestId>{readable(request_id)}"
+        f"</RequestId><HostId>{readable(host_id)}</HostId></Error>"
     ).encode()

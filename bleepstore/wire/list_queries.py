@@ -31,7 +31,8 @@ class ObjectsQuery(Struct, frozen=True):
         start-after and what the continuation token says.
     :ivar limit: 0 to 1,000.
     :ivar url_encoded: encoding-type=url was asked for.
-    :ivar marker, start_after, token: as sent, to be shown again; empty when not sent.
+    :ivar marker, start_after, token: as sent, to be shown again; empty when not sent, but for the
+        token, which is None then.
     """
 
     prefix: str = ""
@@ -41,7 +42,7 @@ class ObjectsQuery(Struct, frozen=True):
     url_encoded: bool = False
     marker: str = ""
     start_after: str = ""
-    token: str = ""
+    token: str | None = None
     fetch_owner: bool = False
 
 
@@ -101,7 +102,8 @@ def objects_query(query: Query) -> ObjectsQuery:
 
 
 def objects_v2_query(query: Query) -> ObjectsQuery:
-    """ListObjectsV2.  A token, which came from a page after start-after, overrides it.
+    """ListObjectsV2.  A token, which came from a page after start-after, overrides it; an empty one
+    came from none, and is the same as none.
 
     :raises InvalidArgument: max-keys, encoding-type, fetch-owner or continuation-token.
     """
@@ -113,11 +115,11 @@ def objects_v2_query(query: Query) -> ObjectsQuery:
     return ObjectsQuery(
         prefix=query.get("prefix", ""),
         delimiter=query.get("delimiter", ""),
-        after=start_after if token is None else decode_token(token),
+        after=decode_token(token) if token else start_after,
         limit=page_size(query, "max-keys"),
         url_encoded=_url_encoded(query),
         start_after=start_after,
-        token=token or "",
+        token=token,
         fetch_owner=fetch_owner == "true",
     )
 

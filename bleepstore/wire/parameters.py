@@ -42,6 +42,24 @@ def version_id(operation: Operation, query: Query) -> str:
     return checked_version_id(value)
 
 
+def deleted_version_id(query: Query) -> str:
+    """The ``versionId`` of DeleteObject; empty if not sent.
+
+    A well-formed one that no version has is as good as deleted: deletes can be repeated.
+
+    :raises InvalidArgument: it is empty, or no version id at all.
+    """
+    value = query.get("versionId")
+    if value is None:
+        return ""
+    return value if is_version_id(value) else checked_version_id(value)
+
+
+def is_version_id(value: str) -> bool:
+    """Whether some version could have this id."""
+    return value == NULL_VERSION or _VERSION_ID.fullmatch(value) is not None
+
+
 def checked_version_id(value: str) -> str:
     """``null``, as the null version's id is.
 

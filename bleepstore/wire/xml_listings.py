@@ -80,12 +80,13 @@ def list_objects_v2(
     """ListBucketResult of ListObjectsV2."""
     write = _writer(query.url_encoded)
     next_token = encode_token(page.next_after) if page.next_after else ""
+    token = query.token
+    shown = "" if token is None else f"<ContinuationToken>{escaped(token)}</ContinuationToken>"
     return document(
         "ListBucketResult",
         f"<Name>{escaped(bucket)}</Name><Prefix>{write(query.prefix)}</Prefix>"
         f"{_optional('StartAfter', write(query.start_after))}"
-        f"{_optional('ContinuationToken', escaped(query.token))}"
-        f"{_optional('NextContinuationToken', next_token)}"
+        f"{shown}{_optional('NextContinuationToken', next_token)}"
         f"<KeyCount>{len(page.objects) + len(page.common_prefixes)}</KeyCount>"
         f"<MaxKeys>{query.limit}</MaxKeys>{_rest(query, page, names, write)}",
     )

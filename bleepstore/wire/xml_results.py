@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+from bleepstore.errors import NoSuchVersion
 from bleepstore.model.acl import Acl, Grant
 from bleepstore.model.checksums import Checksum
 from bleepstore.model.commands import DeleteTarget, Refusal, Written
 from bleepstore.model.objects import ObjectVersion, PartInfo
 from bleepstore.wire.dates import iso_date
+from bleepstore.wire.parameters import is_version_id
 from bleepstore.wire.xml_text import checksum_element, document, escaped, owner_element
 
+_NO_SUCH_VERSION = Refusal(NoSuchVersion.__name__, NoSuchVersion.message)
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 
 
@@ -69,9 +72,15 @@ def complete_upload_result(location: str, bucket: str, key: str, written: Writte
 def delete_result(
     targets: Sequence[DeleteTarget], outcomes: Sequence[Refusal | None], quiet: bool
 ) -> bytes:
-    """DeleteResult: one entry per target in order; successes are left out if ``quiet``."""
+    """DeleteResult: one entry per target in order; successes are left out if ``quiet``.
+
+    A version id that is none at all was nobody's, so nothing was deleted, and S3 says so.
+    """
     pieces = []
-    for target, refusal in zip(targets, outcomes, strict=True):
+    for target, outcome in zip(targets, outcomes, strict=True):
+        refusal = outcome
+        if refusal is None and target.version_id and not is_version_id(target.version_id):
+            refusal = _NO_SUCH_VERSION
         if refusal is None and quiet:
             continue
         named = f"<Key>{escaped(target.key)}</Key>"

@@ -25,6 +25,11 @@ def _reference(match: re.Match[str]) -> str:
     return _ENTITIES.get(character) or f"&#x{ord(character):x};"
 
 
+def _stand_in(match: re.Match[str]) -> str:
+    character = match[0]
+    return _reference(match) if character in _ENTITIES or character == "\r" else "\ufffd"
+
+
 def escaped(text: str) -> str:
     """Text as element content or attribute value.
 
@@ -34,6 +39,17 @@ def escaped(text: str) -> str:
     if text.isalnum() and text.isascii():
         return text
     return _SPECIAL.sub(_reference, text)
+
+
+def readable(text: str) -> str:
+    """Text as element content of an error, where what XML cannot hold is replaced (U+FFFD).
+
+    An error is read and logged; nobody takes a key from it, and no encoding-type helps a client
+    whose parser refuses it whole.
+    """
+    if text.isalnum() and text.isascii():
+        return text
+    return _SPECIAL.sub(_stand_in, text)
 
 
 def document(root: str, content: str) -> bytes:

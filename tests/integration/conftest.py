@@ -13,6 +13,7 @@ import pytest
 
 from tests.integration import clients
 from tests.integration.daemon import Daemon
+from tests.integration.world import SETTINGS, World
 
 _numbers = itertools.count(1)
 
@@ -24,6 +25,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         yield daemon
     tracebacks = [line for line in daemon.log if "Traceback" in line or "Unhandled" in line]
     assert not tracebacks, "".join(daemon.log)
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A server with several accounts."""
+    with Daemon(tmp_path_factory.mktemp("world"), SETTINGS) as daemon:
+        made = World(daemon)
+        yield made
+        made.close()
+    assert not [line for line in daemon.log if "Traceback" in line or "Unhandled" in line], "".join(
+        daemon.log
+    )
 
 
 def client_of(daemon: Daemon, **options: Any) -> Any:

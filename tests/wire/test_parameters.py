@@ -21,6 +21,7 @@ from bleepstore.wire.list_queries import (
 from bleepstore.wire.operations import BY_NAME
 from bleepstore.wire.parameters import (
     attributes_page,
+    deleted_version_id,
     object_attributes,
     part_number,
     version_id,
@@ -114,16 +115,30 @@ def test_a_token_overrides_start_after() -> None:
     assert buckets_query({"continuation-token": token}).after == "t"
 
 
+def test_an_empty_token_is_none_but_is_shown_again() -> None:
+    found = objects_v2_query({"continuation-token": "", "start-after": "z"})
+    assert (found.after, found.token) == ("z", "")
+
+
 def test_an_upload_id_marker_needs_a_key_marker() -> None:
     assert uploads_query({"upload-id-marker": "u"}).upload_id_marker == ""
 
 
 @pytest.mark.parametrize(
-    "query", [{"encoding-type": "base64"}, {"fetch-owner": "yes"}, {"continuation-token": ""}]
+    "query", [{"encoding-type": "base64"}, {"fetch-owner": "yes"}, {"continuation-token": "x"}]
 )
 def test_other_values_are_invalid(query: dict[str, str]) -> None:
     with pytest.raises(errors.InvalidArgument):
         objects_v2_query(query)
+
+
+def test_any_version_id_can_be_deleted_but_no_nonsense() -> None:
+    for value in ("null", "3sL4kqtJlcpXroDTDmJ.rmSpXd3dIbrH"):
+        assert deleted_version_id({"versionId": value}) == value
+    assert deleted_version_id({}) == ""
+    for value in ("", "nonsense"):
+        with pytest.raises(errors.InvalidArgument):
+            deleted_version_id({"versionId": value})
 
 
 def test_object_attributes() -> None:

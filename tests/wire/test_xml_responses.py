@@ -352,6 +352,14 @@ def test_delete_result() -> None:
     }
 
 
+def test_a_version_id_that_is_none_deletes_nothing_and_says_so() -> None:
+    targets = (DeleteTarget("k", "nonsense"), DeleteTarget("k", "a" * 32))
+    result = parsed("DeleteObjects", delete_result(targets, (None, None), quiet=True))
+    (error,) = result["Errors"]
+    assert (error["VersionId"], error["Code"]) == ("nonsense", "NoSuchVersion")
+    assert "Deleted" not in result
+
+
 VERSION = ObjectVersion(
     key="k", version_id="null", size=11, etag="e-2", last_modified=TIME, owner_id=ME.id,
     acl=private_acl(ME.id), description=Description(storage_class="GLACIER"), checksum=CHECKSUM,
