@@ -19,7 +19,7 @@ from bleepstore.interfaces.blobs import IBlobStore, Placement
 from bleepstore.interfaces.http import IPayload
 from bleepstore.interfaces.metadata import IMetadataReader, ObjectLookup
 from bleepstore.model.acl import Permission
-from bleepstore.model.checksums import ChecksumAlgorithm
+from bleepstore.model.checksums import Checksum, ChecksumAlgorithm
 from bleepstore.model.commands import (
     Deleted,
     DeletedMany,
@@ -72,6 +72,7 @@ class ObjectHead(Struct, frozen=True):
     length: int
     partial: bool
     part_count: int
+    checksum: Checksum | None
 
 
 class ObjectAttributes(Struct, frozen=True):
@@ -142,12 +143,12 @@ class Objects:
             )
             version = self._readable(found, caller, request)
             manifest = found.manifest or Manifest()
-            offset, length, partial, part_count = _choose(version, manifest, request)
+            offset, length, partial, part_count, checksum = _choose(version, manifest, request)
             extents = manifest.extents
             if partial:
                 extents = clip(extents, offset, length)
             read = ObjectRead(
-                version, extents, offset, length, partial, part_count, self._blobs, pins
+                version, extents, offset, length, partial, part_count, checksum, self._blobs, pins
             )
         finally:
             pins.leave(lookup)
@@ -338,31 +339,35 @@ class Objects:
         )
 
 
-def _choose(
-    version: ObjectVersion, manifest: Manifest, request: ReadRequest
-) -> tuple[int, int, bool, int]:
-    """Offset, length, whether they are partial, and the number of parts if one was asked for."""
+_Chosen = tuple[int, int, bool, int, Checksum | None]
+"""Offset, length, whether they are partial, the number of parts if one was asked for, and the
+checksum of just these bytes if it is known."""
+
+
+def _choose(version: ObjectVersion, manifest: Manifest, request: ReadRequest) -> _Chosen:
+    """Which bytes a read sends."""
     if request.part_number is not None:
         return _part(version, manifest.parts, request.part_number)
+    size = version.size
     if request.choose_span is not None:
         span = request.choose_span(version)
         if span is not None:
-            return span[0], span[1], True, 0
-    return 0, version.size, False, 0
+            offset, length = span
+            return offset, length, True, 0, version.checksum if length == size else None
+    return 0, size, False, 0, version.checksum
 
 
-def _part(
-    version: ObjectVersion, parts: Sequence[PartInfo], number: int
-) -> tuple[int, int, bool, int]:
+def _part(version: ObjectVersion, parts: Sequence[PartInfo], number: int) -> _Chosen:
     """The same for ``partNumber``; an object that was put whole is its own part 1.
 
-    Source: GetObject, "partNumber": a ranged GET request for the part specified.
+    Source: GetObject, "partNumber": a ranged GET request for the part specified.  A part has the
+    checksum that it was uploaded with ("Checking object integrity", S3 User Guide).
     """
     if not parts and number == 1:
-        return 0, version.size, True, 0
+        return 0, version.size, True, 0, version.checksum
     offset = 0
     for part in parts:
         if part.number == number:
-            return offset, part.size, True, len(parts)
+            return offset, part.size, True, len(parts), part.checksum
         offset += part.size
     raise InvalidPartNumber(PartNumberRequested=str(number), ActualPartCount=str(len(parts) or 1))

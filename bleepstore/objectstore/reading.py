@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from zope.interface import implementer
 
 from bleepstore.interfaces.blobs import IBlobReader, IBlobStore
+from bleepstore.model.checksums import Checksum
 from bleepstore.model.objects import Extent, ObjectVersion
 from bleepstore.objectstore.pins import Pins
 from bleepstore.objectstore.shield import shield
@@ -25,6 +26,7 @@ class ObjectRead:
     :ivar length: bytes that are sent.
     :ivar partial: whether the client asked for a range or a part (206 rather than 200).
     :ivar part_count: the parts of the whole object if a part was asked for, else 0.
+    :ivar checksum: of just the bytes that are sent, if it is known: the object's, or a part's.
     :ivar inline: all that is sent, if it is at hand: then there is nothing to read, and closing
         is not necessary.
     """
@@ -33,6 +35,7 @@ class ObjectRead:
         "_blob_ids",
         "_body",
         "_pins",
+        "checksum",
         "inline",
         "length",
         "offset",
@@ -49,6 +52,7 @@ class ObjectRead:
         length: int,
         partial: bool,
         part_count: int,
+        checksum: Checksum | None,
         blobs: IBlobStore,
         pins: Pins,
     ) -> None:
@@ -58,6 +62,7 @@ class ObjectRead:
         self.length = length
         self.partial = partial
         self.part_count = part_count
+        self.checksum = checksum
         self._body: BodyReader | None = None
         if not runs:
             self.inline: bytes | None = b""

@@ -22,21 +22,24 @@ from bleepstore.wire.checksums import (
     content_md5,
     trailer_value,
 )
-
-MAX_DOCUMENT = 1024 * 1024
-"""Bytes of an XML body (docs/CONTRACT, "Limits")."""
+from bleepstore.wire.xml_reader import MAX_BODY
 
 
 async def read_document(
-    call: Call, *, digest_required: bool = False, checksum_is_of_object: bool = False
+    call: Call,
+    *,
+    digest_required: bool = False,
+    checksum_is_of_object: bool = False,
+    limit: int = MAX_BODY,
 ) -> bytes:
     """The body of a request that takes an XML document; empty if it has none.
 
     :param digest_required: whether Content-MD5 or a checksum must have been sent.
     :param checksum_is_of_object: whether the checksum headers speak of something else than the
         document (CompleteMultipartUpload).
+    :param limit: bytes of the body, at most.
     :raises InvalidRequest: it was required and not sent.
-    :raises MaxMessageLengthExceeded: over 1 MiB.
+    :raises MaxMessageLengthExceeded: over the limit.
     :raises InvalidDigest, BadDigest, XAmzContentSHA256Mismatch: it is another one.
     :raises StoreError: as :meth:`IPayload.read`.
     """
@@ -50,7 +53,7 @@ async def read_document(
         payload: IPayload | None = None
     else:
         payload = payload_of(call)
-        body = await _read_whole(payload)
+        body = await _read_whole(payload, limit)
     sha256 = call.payload.sha256 if call.payload.mode is PayloadMode.SHA256 else ""
     digests = Digests(
         md5=md5 is not None,
@@ -75,23 +78,23 @@ async def read_document(
     return body
 
 
-async def _read_whole(payload: IPayload) -> bytes:
-    if payload.length is not None and payload.length > MAX_DOCUMENT:
-        raise _too_long()
+async def _read_whole(payload: IPayload, limit: int) -> bytes:
+    if payload.length is not None and payload.length > limit:
+        raise _too_long(limit)
     pieces: list[bytes] = []
     size = 0
     while piece := await payload.read():
         size += len(piece)
-        if size > MAX_DOCUMENT:
-            raise _too_long()
+        if size > limit:
+            raise _too_long(limit)
         pieces.append(piece)
     if payload.length is not None and size != payload.length:
         raise IncompleteBody
     return b"".join(pieces)
 
 
-def _too_long() -> MaxMessageLengthExceeded:
-    return MaxMessageLengthExceeded(None, MaxMessageLengthBytes=str(MAX_DOCUMENT))
+def _too_long(limit: int) -> MaxMessageLengthExceeded:
+    return MaxMessageLengthExceeded(None, MaxMessageLengthBytes=str(limit))
 
 
 def _check(claim: ClaimedChecksum, payload: IPayload | None, digests: Digests) -> None:

@@ -58,15 +58,7 @@ class ObjectEndpoints:
             call.refuse(error, await self._validators(call, wanted))
             return
         try:
-            headers = object_headers(
-                call,
-                read.version,
-                read.offset,
-                read.length,
-                read.partial,
-                read.part_count,
-                overrides,
-            )
+            headers = object_headers(call, read, overrides)
             await _send(request, call, 206 if read.partial else 200, headers, read)
         finally:
             read.close()
@@ -80,15 +72,7 @@ class ObjectEndpoints:
         except NotModified as error:
             call.refuse(error, await self._validators(call, wanted))
             return
-        headers = object_headers(
-            call,
-            head.version,
-            head.offset,
-            head.length,
-            head.partial,
-            head.part_count,
-            overrides,
-        )
+        headers = object_headers(call, head, overrides)
         headers.append((b"Content-Length", b"%d" % head.length))
         call.respond(206 if head.partial else 200, headers)
 

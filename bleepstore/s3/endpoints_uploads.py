@@ -25,6 +25,7 @@ from bleepstore.wire.list_queries import parts_query
 from bleepstore.wire.operations import Level
 from bleepstore.wire.parameters import part_number, upload_id
 from bleepstore.wire.xml_listings import list_parts
+from bleepstore.wire.xml_reader import MAX_COMPLETE_BODY
 from bleepstore.wire.xml_requests import parse_complete_upload
 from bleepstore.wire.xml_results import complete_upload_result, initiate_upload_result
 
@@ -74,7 +75,8 @@ class UploadEndpoints:
     async def complete_multipart_upload(self, request: IHttpRequest, call: Call) -> None:
         whole = expected_whole(call.headers)
         conditions = write_conditions(call.headers)
-        parts = parse_complete_upload(await read_document(call, checksum_is_of_object=True))
+        document = await read_document(call, checksum_is_of_object=True, limit=MAX_COMPLETE_BODY)
+        parts = parse_complete_upload(document)
         asked = CompleteRequest(upload_of(call), parts, whole, conditions)
         location = _location(call)
 

@@ -8,6 +8,8 @@ from bleepstore.errors import InvalidRequest
 from bleepstore.interfaces.http import Header
 from bleepstore.model.conditions import ReadConditions
 from bleepstore.model.objects import ObjectVersion
+from bleepstore.objectstore.objects import ObjectHead
+from bleepstore.objectstore.reading import ObjectRead
 from bleepstore.objectstore.requests import ChooseSpan, ReadRequest, Span
 from bleepstore.s3.call import Call
 from bleepstore.wire.checksums import checksum_headers, wants_checksum
@@ -77,39 +79,35 @@ def overrides_of(call: Call) -> Mapping[str, str] | None:
 
 
 def object_headers(
-    call: Call,
-    version: ObjectVersion,
-    offset: int,
-    length: int,
-    partial: bool,
-    part_count: int,
-    overrides: Mapping[str, str] | None,
+    call: Call, read: ObjectRead | ObjectHead, overrides: Mapping[str, str] | None
 ) -> list[Header]:
     """The headers of a 200 or 206, all but Content-Length.
 
-    A checksum is shown, when asked for, with all of an object's bytes and with no others: it
-    is not that of a range.
+    A checksum is shown, when asked for, with just the bytes that it is of: the whole object, or
+    a part, which has no type of checksum.
 
     :raises InvalidArgument: x-amz-checksum-mode.
     """
+    version = read.version
     headers: list[Header] = [
         etag_header(version.etag),
         (b"Last-Modified", http_date(version.last_modified)),
         _ACCEPT_RANGES,
     ]
     headers += description_headers(version.description, overrides)
-    if partial and length:  # the only part of an empty object has no byte to name
-        span = f"bytes {offset}-{offset + length - 1}/{version.size}"
+    length = read.length
+    if read.partial and length:  # the only part of an empty object has no byte to name
+        span = f"bytes {read.offset}-{read.offset + length - 1}/{version.size}"
         headers.append((b"Content-Range", span.encode()))
-    if part_count:
-        headers.append((b"x-amz-mp-parts-count", b"%d" % part_count))
+    if read.part_count:
+        headers.append((b"x-amz-mp-parts-count", b"%d" % read.part_count))
+    checksum = read.checksum
     if (
         b"x-amz-checksum-mode" in call.headers
         and wants_checksum(call.headers)
-        and version.checksum is not None
-        and length == version.size
+        and checksum is not None
     ):
-        headers += checksum_headers(version.checksum)
+        headers += checksum_headers(checksum, with_type=checksum is version.checksum)
     return headers
 
 

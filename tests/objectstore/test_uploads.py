@@ -104,7 +104,8 @@ def test_an_object_is_made_of_its_parts(world: World) -> None:
 
 def test_parts_of_an_object_are_read_by_their_number(world: World) -> None:
     upload = create(world)
-    complete(world, upload, put_part(world, upload, 2, FIRST), put_part(world, upload, 7, LAST))
+    last = put_part(world, upload, 7, LAST)
+    complete(world, upload, put_part(world, upload, 2, FIRST), last)
     assert world.get("k", part_number=7) == LAST
     head = run(
         world.store.objects.head(world.caller(ALICE), ReadRequest("bucket", "k", part_number=7))
@@ -115,6 +116,10 @@ def test_parts_of_an_object_are_read_by_their_number(world: World) -> None:
         True,
         2,
     )
+    assert head.checksum == last.checksum is not None
+    whole = run(world.store.objects.head(world.caller(ALICE), ReadRequest("bucket", "k")))
+    assert whole.checksum == whole.version.checksum is not None
+    assert whole.checksum != last.checksum
     with pytest.raises(InvalidPartNumber) as refused:
         world.get("k", part_number=1)
     assert refused.value.details == {"PartNumberRequested": "1", "ActualPartCount": "2"}

@@ -270,6 +270,11 @@ def test_documents_are_bounded(server: Server) -> None:
     }
     chunked = server.signed("POST", "/bucket?delete", headers, FakeBody(large, None))
     _refused(chunked, 400, "MaxMessageLengthExceeded")
+    # 10,000 parts with their checksums take more.
+    _refused(server.signed("POST", "/bucket/key?uploadId=u", {}, large), 400, "MalformedXML")
+    larger = large * 4
+    answer = server.signed("POST", "/bucket/key?uploadId=u", {}, larger)
+    _refused(answer, 400, "MaxMessageLengthExceeded")
 
 
 def test_the_hash_of_a_document_is_checked(server: Server) -> None:
