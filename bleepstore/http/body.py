@@ -12,15 +12,16 @@ from bleepstore.errors import StoreError
 from bleepstore.http.chunked import ChunkedDecoder
 from bleepstore.interfaces.http import IBody
 
-READ_SIZE: Final = 256 * 1024
-"""Bytes taken in one read while a body of more than :data:`LARGE` arrives."""
-
 LARGE: Final = 128 * 1024
+"""Bytes of a body that is worth reading in larger pieces than the usual 64 KiB."""
+
+READS: Final = 4 * 1024 * 1024
+"""Bytes that all large bodies that arrive may take in one read each (``shares``)."""
 
 HIGH_WATER: Final = 128 * 1024
 """Bytes that may wait for a reader; when there are more, the transport is paused.
 
-One read may pass it, so no more than this and :data:`READ_SIZE` are ever in memory."""
+One read may pass it, so no more than this and one read are ever in memory."""
 
 
 class BodySource(Protocol):

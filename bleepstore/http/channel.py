@@ -37,7 +37,7 @@ from bleepstore.errors import (
     SlowDown,
     StoreError,
 )
-from bleepstore.http.body import LARGE, NO_BODY, READ_SIZE, Body
+from bleepstore.http.body import LARGE, NO_BODY, Body
 from bleepstore.http.outbound import Outbound, StreamTransport, outbound_for
 from bleepstore.http.pending import HEAD_END, Pending
 from bleepstore.http.request import Request
@@ -86,6 +86,7 @@ class HTTPChannel(Protocol):
         self._input = Pending(factory.parser.max_size)
         self._request: Request | None = None  # the one being served
         self._body: Body | None = None  # that has not arrived whole
+        self._wide = False  # it is large, and read with a share of the memory for such
         self._continue_due = False
         self._advancing = False
         self._turn_due = False
@@ -110,7 +111,7 @@ class HTTPChannel(Protocol):
         set_no_delay = getattr(transport, "setTcpNoDelay", None)
         if set_no_delay is not None:
             set_no_delay(True)
-        self.outbound = outbound_for(transport, self._drained)
+        self.outbound = outbound_for(transport, self._drained, self.factory.departures)
         crowd = self.factory.connected(self)
         if crowd == 0:
             self._watch.expect(self.factory.limits.idle_timeout, self._close)
@@ -124,7 +125,8 @@ class HTTPChannel(Protocol):
         self._watch.clear()
         self._input.clear()
         request, self._request = self._request, None
-        body, self._body = self._body, None
+        body = self._body
+        self._end_body()
         if request is not None:
             request.connectionLost(reason)
         if body is not None:
@@ -141,7 +143,7 @@ class HTTPChannel(Protocol):
         if self._body is not None and self._request is not None:
             self._body.fail(IncompleteBody())
         elif self._body is not None or self._lingering or self._request is None:
-            self._body = None
+            self._end_body()
             self._advance()
 
     def writeConnectionLost(self) -> None:
@@ -253,7 +255,9 @@ class HTTPChannel(Protocol):
             self._body = body
             self._continue_due = head.expectation != b""
             if length is None or length > LARGE:
-                self.outbound.read_widely(READ_SIZE)
+                self._wide = True
+                factory.reads.enter()
+                self.outbound.read_widely(factory.reads.size)
             if self._input:
                 self._receive(body, self._input.take_all())
         try:
@@ -276,11 +280,12 @@ class HTTPChannel(Protocol):
                 self._end()
             return
         if body.complete:
-            self._body = None
+            self._end_body()
             self._watch.clear()
-            self.outbound.read_widely(0)
             if rest:
                 self._input.append(rest)
+        elif self._wide:
+            self.outbound.read_widely(self.factory.reads.size)  # others came, or went
         if self._request is None:  # nobody wants it
             if body.complete:
                 self._await_request()
@@ -290,6 +295,14 @@ class HTTPChannel(Protocol):
         body.deliver(chunk)
         if len(self._input) >= PIPELINE and not self._ready():
             self._pause()
+
+    def _end_body(self) -> None:
+        """Nothing of a body is expected any more."""
+        self._body = None
+        if self._wide:
+            self._wide = False
+            self.factory.reads.leave()
+            self.outbound.read_widely(0)
 
     # BodySource
 
@@ -438,7 +451,7 @@ class HTTPChannel(Protocol):
     def _linger(self) -> None:
         """Send what is unsent, say that no more comes, and discard what still arrives."""
         self._closing = True
-        self._body = None
+        self._end_body()
         self._input.clear()
         if self._eof:
             self._close()
@@ -457,7 +470,7 @@ class HTTPChannel(Protocol):
         """Close when all is sent."""
         self._closing = True
         self._lingering = False
-        self._body = None
+        self._end_body()
         self._input.clear()
         if self._lost:
             return

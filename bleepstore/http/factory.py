@@ -14,10 +14,13 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import Factory
 from zope.interface import implementer
 
+from bleepstore.http.body import READS
 from bleepstore.http.channel import HTTPChannel
 from bleepstore.http.head import HeadParser
+from bleepstore.http.outbound import Departures
 from bleepstore.http.response import date_bytes, plain_refusal
 from bleepstore.http.settings import Handler, Limits, Observer, Refuse
+from bleepstore.shares import Share
 
 SWEEP: Final = 1.0
 """Seconds between two looks at the deadlines of all connections; less if a time-out is short."""
@@ -38,6 +41,7 @@ class HTTPFactory(Factory):
     :param reactor: the clock; its seconds are the wall clock's, for Date.
     :param refuse: makes an error's response; plain text if not given.
     :param observer: called with each request that has ended.
+    :ivar reads: what large bodies that arrive may take in one read.
     :ivar stopping: whether :meth:`stop` was called.
     """
 
@@ -57,6 +61,8 @@ class HTTPFactory(Factory):
         self.refuse: Final[Refuse] = plain_refusal if refuse is None else refuse
         self.observer: Final = observer
         self.parser: Final = HeadParser(limits.max_target, limits.max_head, limits.max_headers)
+        self.departures: Final = Departures(reactor)
+        self.reads: Final = Share(READS)
         self.stopping = False
         self._channels: set[HTTPChannel] = set()
         self._refusals = max(16, limits.max_connections // 10)

@@ -6,6 +6,12 @@ large one.  :class:`SocketOutbound` tries the socket first, and leaves to the tr
 the kernel would not take.  Measured over loopback with pieces of 1 MiB: 3.1 GiB/s, against 1.8 to
 2.4 by ``write`` and 3.2 by a blocking loop of read and send.
 
+A small answer does not leave at once, but at the end of the reactor's turn, together with those to
+other connections (:class:`Departures`).  To send is to wake the client; a client that is awake
+already costs nothing to wake, and code that runs 32 times in a row is faster than code that is run
+once between 32 system calls.  Measured with 32 connections: 20 % less processor time for each GET
+of 1 KiB.
+
 On TLS, and on transports that are no sockets, :class:`Outbound` uses the public interface alone.
 
 Knows bytes and transports, nothing of HTTP.
@@ -16,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol, cast
 
-from twisted.internet.interfaces import IAddress, IProducer, IPushProducer
+from twisted.internet.interfaces import IAddress, IProducer, IPushProducer, IReactorTime
 from twisted.internet.tcp import Connection
 from zope.interface import implementer
 
@@ -25,6 +31,12 @@ Data = bytes | memoryview
 _JOIN_BELOW: Final = 16 * 1024
 _SEND_LIMIT: Final = 1024 * 1024
 _READ_SIZE: Final = 64 * 1024
+
+HOLD: Final = 64 * 1024
+"""Bytes of one connection that may wait for the end of the turn."""
+
+CROWD: Final = 32
+"""Connections after which those that wait leave before the end of the turn."""
 
 
 class StreamTransport(Protocol):
@@ -41,6 +53,39 @@ class StreamTransport(Protocol):
     def abortConnection(self) -> None: ...
     def getPeer(self) -> IAddress: ...
     def getHost(self) -> IAddress: ...
+
+
+class Departures:
+    """Connections with small answers that leave together at the end of the reactor's turn.
+
+    :param clock: its ``callLater(0, …)`` is the end of the turn.
+    """
+
+    __slots__ = ("_clock", "_due", "_waiting")
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._due = False
+        self._waiting: list[SocketOutbound] = []
+
+    def add(self, outbound: SocketOutbound) -> None:
+        """Call ``outbound.depart()`` soon."""
+        waiting = self._waiting
+        waiting.append(outbound)
+        if not self._due:
+            self._due = True
+            self._clock.callLater(0, self._end_of_turn)
+        elif len(waiting) >= CROWD:
+            self._depart()
+
+    def _end_of_turn(self) -> None:
+        self._due = False
+        self._depart()
+
+    def _depart(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for outbound in waiting:
+            outbound.depart()
 
 
 @implementer(IPushProducer)
@@ -81,6 +126,10 @@ class Outbound:
         """Send, or queue behind what is queued."""
         self._written += len(data)
         self._transport.write(data if isinstance(data, bytes) else bytes(data))
+
+    def write_soon(self, data: bytes) -> None:
+        """The same for a small answer, which may leave at the end of the reactor's turn."""
+        self.write(data)
 
     def write_all(self, pieces: Sequence[Data]) -> None:
         """Send several pieces as one."""
@@ -137,16 +186,43 @@ class SocketOutbound(Outbound):
     empty; so no piece is ever joined to another, and a sender waits while anything is queued.
     """
 
-    def __init__(self, connection: Connection, drained: Callable[[], None]) -> None:
+    def __init__(
+        self, connection: Connection, drained: Callable[[], None], departures: Departures | None
+    ) -> None:
         connection.SEND_LIMIT = _SEND_LIMIT
         self._connection = connection
+        self._departures = departures
+        self._held = b""
         super().__init__(cast(StreamTransport, connection), drained)
 
     def _attach(self) -> None:
         self._transport.registerProducer(self, False)
 
     def write(self, data: Data) -> None:
+        if self._held:
+            self.depart()
         self._written += len(data)
+        self._send(data)
+
+    def write_soon(self, data: bytes) -> None:
+        held = self._held
+        if self._departures is None or len(held) + len(data) > HOLD:
+            self.write(data)
+            return
+        self._written += len(data)
+        if held:
+            self._held = held + data
+        else:
+            self._held = data
+            self._departures.add(self)
+
+    def depart(self) -> None:
+        """Send what was held."""
+        data, self._held = self._held, b""
+        if data:
+            self._send(data)
+
+    def _send(self, data: Data) -> None:
         connection = self._connection
         if self.full or self._lent or not connection.connected or _queued(connection):
             sent = 0
@@ -164,6 +240,8 @@ class SocketOutbound(Outbound):
         if size <= _JOIN_BELOW:
             self.write(b"".join(pieces))
             return
+        if self._held:
+            self.depart()
         self._written += size
         connection = self._connection
         if self.full or self._lent or not connection.connected or _queued(connection):
@@ -188,12 +266,25 @@ class SocketOutbound(Outbound):
             self.full = True
 
     def unsent(self) -> int:
-        return _queued(self._connection)
+        return _queued(self._connection) + len(self._held)
 
     def read_widely(self, size: int) -> None:
         self._connection.bufferSize = size or _READ_SIZE
 
+    def lend(self, producer: IProducer, streaming: bool) -> None:
+        self.depart()
+        super().lend(producer, streaming)
+
+    def close(self) -> None:
+        self.depart()
+        super().close()
+
+    def abort(self) -> None:
+        self._held = b""
+        super().abort()
+
     def half_close(self) -> None:
+        self.depart()
         self._transport.unregisterProducer()
         self._transport.loseWriteConnection()
 
@@ -202,9 +293,14 @@ def _queued(connection: Connection) -> int:
     return connection._tempDataLen + len(connection.dataBuffer) - connection.offset
 
 
-def outbound_for(transport: StreamTransport, drained: Callable[[], None]) -> Outbound:
-    """The fastest writer that the transport allows; it is the transport's producer from now on."""
+def outbound_for(
+    transport: StreamTransport, drained: Callable[[], None], departures: Departures | None = None
+) -> Outbound:
+    """The fastest writer that the transport allows; it is the transport's producer from now on.
+
+    :param departures: shared by connections whose small answers leave together; None: at once.
+    """
     below: object = transport
     if isinstance(below, Connection) and not below.TLS:
-        return SocketOutbound(below, drained)
+        return SocketOutbound(below, drained, departures)
     return Outbound(transport, drained)

@@ -123,9 +123,9 @@ class Request(WebRequest):
             b"\r\n\r\n",
         )
         if size == 0:
-            channel.outbound.write(b"".join(pieces))
+            channel.outbound.write_soon(b"".join(pieces))
         elif size < _JOIN_BELOW:
-            channel.outbound.write(b"".join((*pieces, body)))
+            channel.outbound.write_soon(b"".join((*pieces, body)))
         else:
             channel.outbound.write_all((b"".join(pieces), body))
         self._done()

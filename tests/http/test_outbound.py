@@ -9,10 +9,12 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Protocol
+from twisted.internet.task import Clock
 from twisted.internet.tcp import Connection
 
-from bleepstore.http.outbound import Outbound, SocketOutbound, outbound_for
+from bleepstore.http.outbound import CROWD, Departures, Outbound, SocketOutbound, outbound_for
 from tests.http.connection import MemoryTransport
 
 
@@ -31,7 +33,7 @@ class NotingReactor:
 class Pair:
     """The server's connection and the client's socket."""
 
-    def __init__(self) -> None:
+    def __init__(self, departures: Departures | None = None) -> None:
         ours, self.client = socket.socketpair()
         for one in (ours, self.client):
             one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 * 1024)
@@ -40,10 +42,18 @@ class Pair:
         self.connection = Connection(ours, Protocol(), self.reactor)  # type: ignore[arg-type]
         self.connection.connected = 1
         self.drained = 0
-        self.outbound = outbound_for(self.connection, self._drained)  # type: ignore[arg-type]
+        self.outbound = outbound_for(
+            self.connection,
+            self._drained,
+            departures,
+        )
 
     def _drained(self) -> None:
         self.drained += 1
+
+    def end(self) -> None:
+        self.connection.socket.close()
+        self.client.close()
 
     @property
     def writing(self) -> bool:
@@ -65,8 +75,11 @@ class Pair:
         """Take, and let the connection write when it wants to, until nothing is left."""
         data = self.received()
         while self.writing:
-            assert self.connection.doWrite() is None
+            end = self.connection.doWrite()  # type: ignore[no-untyped-call]
             data += self.received()
+            if end is not None:
+                assert isinstance(end, ConnectionDone)
+                return data
         return data
 
 
@@ -74,8 +87,7 @@ class Pair:
 def pair() -> Iterator[Pair]:
     pair = Pair()
     yield pair
-    pair.connection.socket.close()
-    pair.client.close()
+    pair.end()
 
 
 PATTERN = bytes(range(251)) * 4000
@@ -199,3 +211,79 @@ def test_other_transports_are_used_by_their_public_interface() -> None:
     transport.take(100)
     assert not outbound.full
     assert (outbound.unsent(), outbound.taken()) == (0, 11)
+
+
+def test_small_answers_leave_together_at_the_end_of_the_turn() -> None:
+    clock = Clock()
+    departures = Departures(clock)
+    first, second = Pair(departures), Pair(departures)
+    first.outbound.write_soon(b"one ")
+    second.outbound.write_soon(b"two")
+    first.outbound.write_soon(b"three")
+    assert (first.received(), second.received()) == (b"", b"")
+    assert (first.outbound.unsent(), first.outbound.taken()) == (9, 0)
+    clock.advance(0)
+    assert (first.received(), second.received()) == (b"one three", b"two")
+    assert (first.outbound.unsent(), first.outbound.taken()) == (0, 9)
+    first.outbound.write_soon(b"later")
+    clock.advance(0)
+    assert first.received() == b"later"
+    first.end()
+    second.end()
+
+
+def test_a_crowd_of_answers_does_not_wait_for_the_end_of_the_turn() -> None:
+    departures = Departures(Clock())
+    pairs = [Pair(departures) for _ in range(CROWD)]
+    for pair in pairs:
+        pair.outbound.write_soon(b"answer")
+    assert [pair.received() for pair in pairs] == [b"answer"] * CROWD
+    for pair in pairs:
+        pair.end()
+
+
+@pytest.mark.parametrize("write", ["write", "write_all", "write_soon", "lend", "close"])
+def test_nothing_overtakes_an_answer_that_waits(write: str) -> None:
+    clock = Clock()
+    pair = Pair(Departures(clock))
+    pair.outbound.write_soon(b"first ")
+    expected = b"first "
+    if write == "write":
+        pair.outbound.write(b"second")
+        expected += b"second"
+    elif write == "write_all":
+        pair.outbound.write_all((PATTERN, b"second"))
+        expected += PATTERN + b"second"
+    elif write == "write_soon":
+        pair.outbound.write_soon(PATTERN)
+        expected += PATTERN
+    elif write == "lend":
+        pair.outbound.lend(pair.outbound, True)
+    else:
+        pair.outbound.close()
+    assert pair.flush() == expected
+    clock.advance(0)
+    assert pair.flush() == b""
+    pair.end()
+
+
+def test_an_answer_that_waits_is_dropped_with_its_connection() -> None:
+    clock = Clock()
+    pair = Pair(Departures(clock))
+    pair.connection.abortConnection = lambda: None
+    pair.outbound.write_soon(b"answer")
+    pair.outbound.abort()
+    clock.advance(0)
+    assert pair.received() == b""
+    pair.end()
+
+
+def test_an_answer_for_which_the_kernel_has_no_room_waits_in_the_queue() -> None:
+    clock = Clock()
+    pair = Pair(Departures(clock))
+    pair.outbound.write_soon(PATTERN[:60_000])
+    clock.advance(0)
+    assert pair.outbound.full
+    assert pair.flush() == PATTERN[:60_000]
+    assert (pair.outbound.full, pair.drained) == (False, 1)
+    pair.end()
