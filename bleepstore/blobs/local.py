@@ -28,6 +28,10 @@ from bleepstore.interfaces.blobs import (
 )
 from bleepstore.interfaces.lifecycle import IPart
 from bleepstore.interfaces.threads import IThreads
+from bleepstore.shares import Share
+
+READS = 4 * 1024 * 1024
+"""Bytes that one chunk for each reader may take; a few of each are in memory (``egress``)."""
 
 _READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC
 
@@ -47,6 +51,7 @@ class LocalBlobStore:
         self._root = os.path.abspath(root)
         self._threads = threads
         self._files = BlobFiles(self._root)
+        self._reads = Share(READS)
         marker = os.path.join(self._root, MARKER)
         self._lock = FileLock(marker, f"the blob store {self._root}")
         os.makedirs(self._root, mode=0o700, exist_ok=True)
@@ -78,7 +83,7 @@ class LocalBlobStore:
             descriptor = os.open(self._files.path(blob_id), _READ_FLAGS)
         except FileNotFoundError:
             raise InternalError(f"there is no blob {blob_id}") from None
-        return FileReader(blob_id, descriptor, offset, length, self._threads)
+        return FileReader(blob_id, descriptor, offset, length, self._threads, self._reads)
 
     async def delete(self, blob_id: str) -> None:
         """See :class:`IBlobStore`.  Not synced: a blob that a power cut brings back is garbage

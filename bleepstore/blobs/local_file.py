@@ -17,9 +17,7 @@ from bleepstore.blobs.local_layout import BlobFiles
 from bleepstore.errors import InternalError
 from bleepstore.interfaces.blobs import IBlobReader, IBlobWriter
 from bleepstore.interfaces.threads import IThreads
-
-CHUNK = 256 * 1024
-"""Bytes that a reader gives at once."""
+from bleepstore.shares import Share
 
 AT_HAND = 64 * 1024
 """Bytes up to which a read is tried on the reactor's thread, if the page cache has them all."""
@@ -120,21 +118,39 @@ class FileWriter:
 
 @implementer(IBlobReader)
 class FileReader:
-    """Small reads are answered from the page cache at once, all others in a thread."""
+    """Small reads are answered from the page cache at once, all others in a thread.
 
-    __slots__ = ("_blob_id", "_file", "_left", "_position", "_threads")
+    :param reads: what readers of more than :data:`AT_HAND` divide; closing leaves it.
+    """
+
+    __slots__ = ("_blob_id", "_file", "_left", "_position", "_reads", "_threads")
 
     def __init__(
-        self, blob_id: str, descriptor: int, offset: int, length: int, threads: IThreads
+        self,
+        blob_id: str,
+        descriptor: int,
+        offset: int,
+        length: int,
+        threads: IThreads,
+        reads: Share,
     ) -> None:
         self._blob_id = blob_id
         self._file = _Descriptor(descriptor)
         self._position = offset
         self._left = length
         self._threads = threads
+        self._reads: Share | None = None
+        if length > AT_HAND:
+            self._reads = reads
+            reads.enter()
+
+    def __del__(self) -> None:
+        self.close()
 
     async def read(self) -> bytes:
-        size = min(self._left, CHUNK)
+        size = self._left
+        if size > AT_HAND and self._reads is not None:
+            size = min(size, self._reads.size)
         if not size:
             return b""
         data = self._file.cached(size, self._position) if size <= AT_HAND else b""
@@ -152,6 +168,9 @@ class FileReader:
     def close(self) -> None:
         self._left = 0
         self._file.close()
+        if self._reads is not None:
+            self._reads.leave()
+            self._reads = None
 
 
 class _Descriptor:
@@ -165,9 +184,6 @@ class _Descriptor:
         self._lock = Lock()
         self._users = 0
         self._closed = False
-
-    def __del__(self) -> None:
-        self.close()
 
     def cached(self, size: int, offset: int) -> bytes:
         """The bytes, if the page cache has them; else, and at the end of the file, none."""

@@ -2,7 +2,8 @@
 
 It is gathered into batches.  Threads hash the last ones (MD5 in one lane, other hashes in another)
 and the blob store writes one, while the next one is gathered; so MD5 sets the pace, and at most
-:data:`IN_FLIGHT` + 1 batches are in memory.
+:data:`IN_FLIGHT` + 1 batches are in memory.  A batch is large, so that threads and the file system
+work in large units, while few bodies come in, and smaller when there are many (``shares``).
 
 Knows digests and a blob writer; not where the bytes come from nor what they are for.
 """
@@ -18,10 +19,8 @@ from twisted.python.failure import Failure
 from bleepstore.interfaces.blobs import IBlobWriter
 from bleepstore.interfaces.threads import IThreads
 from bleepstore.model.checksums import ChecksumAlgorithm
+from bleepstore.shares import MOST, Share
 from bleepstore.streams.digests import Digests
-
-BATCH = 256 * 1024
-"""Bytes that are handed to threads at once."""
 
 IN_FLIGHT = 3
 """Batches under way while the next one is gathered."""
@@ -32,6 +31,7 @@ class Batches:
 
     :param sha256: whether ``rest`` is to have the SHA-256.
     :param algorithms: the checksums that ``rest`` is to have.
+    :param share: bytes that are handed to threads at once.
     :ivar size: bytes taken.
     :ivar md5: after :meth:`settle`, the MD5 of all of them.
     :ivar rest: after :meth:`settle`, their other digests.
@@ -43,6 +43,7 @@ class Batches:
         threads: IThreads,
         sha256: bool,
         algorithms: tuple[ChecksumAlgorithm, ...],
+        share: Share,
     ) -> None:
         self.size = 0
         self.md5 = Digests()
@@ -51,30 +52,34 @@ class Batches:
         self._md5_lane = threads.lane()
         # A CRC of bytes that MD5 has just brought into the cache costs less than a hop.
         self._rest_lane = threads.lane() if self.rest.slow else None
+        self._share = share
         self._batch: list[bytes | memoryview] = []
-        self._room = BATCH
+        self._gathered = 0
         self._hashing: deque[list[Deferred[None]]] = deque()
         self._writing: Deferred[None] | None = None
 
     async def add(self, data: bytes) -> None:
         """Take the next bytes.  Suspends while the threads have enough to do."""
-        self.size += len(data)
-        if len(data) <= self._room:
-            self._batch.append(data)
-            self._room -= len(data)
-        else:
+        size = len(data)
+        self.size += size
+        if size > MOST:
             view = memoryview(data)
-            while len(view):
-                piece, view = view[: self._room], view[self._room :]
-                self._batch.append(piece)
-                self._room -= len(piece)
-                if not self._room:
-                    await self._send()
-        if not self._room:
+            for start in range(0, size, MOST):
+                await self._gather(view[start : start + MOST])
+        else:
+            await self._gather(data)
+
+    async def _gather(self, piece: bytes | memoryview) -> None:
+        # Pieces are not cut to fill batches: to hash one and a bit more costs two calls.
+        if self._gathered + len(piece) > MOST:
+            await self._send()
+        self._batch.append(piece)
+        self._gathered += len(piece)
+        if self._gathered >= self._share.size:
             await self._send()
 
     async def _send(self) -> None:
-        batch, self._batch, self._room = self._batch, [], BATCH
+        batch, self._batch, self._gathered = self._batch, [], 0
         if len(self._hashing) >= IN_FLIGHT:
             for hashing in self._hashing.popleft():
                 await hashing

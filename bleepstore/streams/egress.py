@@ -1,8 +1,8 @@
 """The read path: the extents of an object become the body of a response.
 
 While one chunk is on its way to the client the next one is read, so that disk and socket work at
-the same time; no more than that is in memory (a chunk in the transport, one being sent and one
-read ahead: 768 KiB with chunks of 256 KiB).
+the same time; no more than that is in memory: one read ahead, one being sent, and what the
+transport holds of that one.
 
 Knows extents, blob stores and requests; knows no S3, headers or ranges of HTTP.
 """

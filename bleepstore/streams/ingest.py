@@ -27,11 +27,15 @@ from bleepstore.interfaces.http import IPayload
 from bleepstore.interfaces.threads import IThreads
 from bleepstore.model.checksums import Checksum, ChecksumAlgorithm
 from bleepstore.model.objects import Extent
+from bleepstore.shares import Share
 from bleepstore.streams.batches import Batches
 from bleepstore.streams.digests import Digests, decode_base64, decode_content_md5, encode_base64
 
 INLINE_MAX = 16 * 1024
 """Bytes up to which a body is kept beside its metadata (DESIGN.md has the measurement)."""
+
+BATCHES = 4 * 1024 * 1024
+"""Bytes that one batch of each large body may take; there are a few of each (``batches``)."""
 
 _CRC64NVME = ChecksumAlgorithm.CRC64NVME
 
@@ -90,6 +94,7 @@ class Ingest:
         self._blobs = blobs
         self._threads = threads
         self._new_blob_id = new_blob_id
+        self._share = Share(BATCHES)
         self._inline_max = inline_max if blobs.capabilities.inline_small else -1
 
     async def take(
@@ -147,7 +152,8 @@ class Ingest:
         """Store a body in a blob: what was read of it already, and the rest."""
         blob_id = self._new_blob_id()
         writer = await self._blobs.create(blob_id, placement)
-        upload = Batches(writer, self._threads, checks.sha256, checks.algorithms)
+        upload = Batches(writer, self._threads, checks.sha256, checks.algorithms, self._share)
+        self._share.enter()
         try:
             for piece in pieces:
                 await upload.add(piece)
@@ -163,6 +169,8 @@ class Ingest:
         except Exception:  # a cancelled wait too
             await upload.abandon()
             raise
+        finally:
+            self._share.leave()
         return Ingested(
             size=upload.size,
             md5=upload.md5.md5_hex(),

@@ -28,10 +28,10 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from bleepstore.blobs.local import LocalBlobStore
-from bleepstore.http.body import READ_SIZE
 from bleepstore.http.outbound import outbound_for
 from bleepstore.interfaces.blobs import Placement
 from bleepstore.model.checksums import ChecksumAlgorithm
+from bleepstore.shares import MOST
 from bleepstore.streams import digests
 from bleepstore.streams.egress import BodyReader, send_body
 from bleepstore.streams.ingest import Expectations, Ingest
@@ -97,7 +97,7 @@ class Connection(protocol.Protocol):
 
     def makeConnection(self, transport: Any) -> None:
         self.outbound = outbound_for(transport, self.wake)
-        self.outbound.read_widely(READ_SIZE)
+        self.outbound.read_widely(MOST)
         super().makeConnection(transport)  # type: ignore[no-untyped-call]
 
     def dataReceived(self, data: bytes) -> None:

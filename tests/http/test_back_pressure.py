@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from twisted.internet.defer import CancelledError
 
-from bleepstore.http.body import HIGH_WATER, READ_SIZE
+from bleepstore.http.body import HIGH_WATER
 from tests.http.connection import Connection, Recorder, Wait, head
 
 MIB = 1 << 20
 
 
-@pytest.mark.parametrize("size", [64 * 1024, READ_SIZE])
+@pytest.mark.parametrize("size", [64 * 1024, 256 * 1024])
 def test_while_nobody_reads_the_transport_is_paused(size: int) -> None:
     recorder = Recorder()
     connection = Connection(recorder)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
 
+from bleepstore import shares
 from bleepstore.errors import (
     BadDigest,
     EntityTooLarge,
@@ -52,6 +53,13 @@ class World:
 
     def take(self, payload: Payload, expectations: Expectations = ANYTHING) -> Ingested:
         return self.start(payload, expectations).result()
+
+
+def batches_of(patch: pytest.MonkeyPatch, size: int) -> None:
+    """Let batches have so many bytes."""
+    patch.setattr(shares, "LEAST", size)
+    patch.setattr(shares, "MOST", size)
+    patch.setattr(batches, "MOST", size)
 
 
 def checksum_of(data: bytes, algorithm: ChecksumAlgorithm) -> Checksum:
@@ -122,7 +130,7 @@ def test_any_body_in_any_pieces_and_batches_is_stored_as_it_is(
 ) -> None:
     data = b"".join(pieces)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(batches, "BATCH", batch)
+        batches_of(patch, batch)
         world = World()
         result = world.take(Payload(pieces, length=len(data) if announced else None))
     stored = b"".join(extent.data or world.blobs.blobs[extent.blob_id] for extent in result.extents)
@@ -261,7 +269,7 @@ def test_a_store_that_has_no_room(place: str) -> None:
 def small_batches(test: Callable[..., None]) -> Callable[..., None]:
     def patched() -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(batches, "BATCH", 100)
+            batches_of(patch, 100)
             test()
 
     patched.__name__ = test.__name__
