@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from bleepstore.errors import StoreError
+from bleepstore.streams.coroutines import resumed
 
 _log = Logger()
 T = TypeVar("T")
@@ -26,9 +27,12 @@ async def shield(coroutine: Coroutine[Deferred[Any], Any, T]) -> T:
 
     What it raises after nobody waits any more is logged, unless it is a refusal.
     """
-    inner: Deferred[T] = Deferred.fromCoroutine(coroutine)
-    if inner.called and not inner.paused:
-        return await inner
+    try:
+        waiting = coroutine.send(None)
+    except StopIteration as end:
+        value: T = end.value
+        return value
+    inner = resumed(coroutine, waiting)
     outer: Deferred[T] = Deferred()
 
     def relay(result: T | Failure) -> None:

@@ -28,6 +28,7 @@ from bleepstore.s3.call import XML, Call, Identity, region_header
 from bleepstore.s3.identity import host_id, request_ids
 from bleepstore.s3.pages import SystemPages
 from bleepstore.s3.serving import TEMPLATES, Endpoints, endpoint_table
+from bleepstore.streams.coroutines import resumed
 from bleepstore.wire.errors import error_body, error_headers, status_of
 from bleepstore.wire.headers import refuse_unsupported
 from bleepstore.wire.routing import Router
@@ -84,10 +85,13 @@ class S3Front:
         """Serve one request, from its head on."""
         began = self._seconds()
         call = Call(request, self._next_id(), self._identity, self._now())
-        serving = Deferred.fromCoroutine(self._serve(call))
-        if serving.called and not serving.paused:
+        coroutine = self._serve(call)
+        try:
+            waiting = coroutine.send(None)
+        except StopIteration:
             self._finished(call, began)
             return
+        serving = resumed(coroutine, waiting)
         if request.method in (b"GET", b"HEAD"):
             request.notifyFinish().addErrback(_cancel, serving)
         serving.addBoth(lambda _none: self._finished(call, began))

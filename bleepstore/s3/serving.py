@@ -1,13 +1,15 @@
 """Which endpoint serves which operation: groups of endpoints, each a class with its Klein app.
 
 An endpoint's name is the name of its operation in ``wire.operations``; the table chooses, and
-Klein's ``execute_endpoint`` runs it.  The route that Klein is given is what the table says, for
+Klein's ``execute_endpoint`` runs it.  Klein makes a Deferred of every coroutine; what it is given
+here is none, but awaitable (``streams.coroutines``), so that an answer that is at hand costs no
+Deferred.  The route that Klein is given is what the table says, for
 its own sake and for who reads it; it is never matched, since no pattern can hold an object key.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
@@ -15,6 +17,7 @@ from klein import Klein
 
 from bleepstore.interfaces.http import IHttpRequest
 from bleepstore.s3.call import Call
+from bleepstore.streams.coroutines import pending
 from bleepstore.wire.operations import BY_NAME, OPERATIONS, Level
 
 TEMPLATES = {
@@ -30,7 +33,7 @@ _RULES = {
     Level.OBJECT: "/<bucket>/<path:key>",
 }
 
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+Decorated = TypeVar("Decorated", bound=Callable[..., Coroutine[Any, Any, None]])
 Endpoint = Callable[[IHttpRequest, Call], Awaitable[None]]
 """Answers through the call, or raises a StoreError having sent nothing."""
 
@@ -46,12 +49,18 @@ class Endpoints(Protocol):
 def serves(app: Klein, operation: str) -> Callable[[Decorated], Decorated]:
     """Declare the endpoint of an operation."""
     row = BY_NAME[operation]
-    return app.route(_RULES[row.level], methods=[row.method], endpoint=row.name)
+    route = app.route(_RULES[row.level], methods=[row.method], endpoint=row.name)
+
+    def declare(endpoint: Decorated) -> Decorated:
+        route(pending(endpoint))
+        return endpoint
+
+    return declare
 
 
 def endpoint_of(app: Klein, name: str) -> Endpoint:
-    """The named endpoint of a bound app: what ``execute_endpoint`` runs and Klein makes a Deferred
-    of.  It keeps the app, which Klein itself holds by a weak reference only."""
+    """The named endpoint of a bound app, as ``execute_endpoint`` runs it.  It keeps the app, which
+    Klein itself holds by a weak reference only."""
     return cast(Endpoint, partial(app.execute_endpoint, name))
 
 
