@@ -43,7 +43,7 @@ def test_aws_cli(aws: Path, server: Daemon, bucket: str, files: Path, tmp_path: 
     run(*command, "mv", f"s3://{bucket}/copy", "moved", env=env, cwd=tmp_path)
     assert (tmp_path / "moved").read_bytes() == (files / "several parts.bin").read_bytes()
     presigned = run(*command, "presign", name, env=env, cwd=tmp_path).stdout.strip()
-    run("curl", "-sSf", "-o", "fetched", presigned, env=env, cwd=tmp_path)
+    run(find("curl"), "-sSf", "-o", "fetched", presigned, env=env, cwd=tmp_path)
     assert (tmp_path / "fetched").read_bytes() == (files / "several parts.bin").read_bytes()
     run(*command, "rb", "--force", f"s3://{bucket}", env=env, cwd=tmp_path)
 
@@ -225,6 +225,6 @@ def test_curl_signs_requests(server: Daemon, bucket: str, tmp_path: Path) -> Non
     unsigned = ("-H", "x-amz-content-sha256: UNSIGNED-PAYLOAD")
     url = f"{server.url}/{bucket}/from-curl"
     (tmp_path / "big").write_bytes(b"y" * 3_000_000)
-    run("curl", "-sSf", *sign, *unsigned, "-T", "big", url, env=env, cwd=tmp_path)
-    run("curl", "-sSf", *sign, *unsigned, "-o", "back", url, env=env, cwd=tmp_path)
+    run(find("curl"), "-sSf", *sign, *unsigned, "-T", "big", url, env=env, cwd=tmp_path)
+    run(find("curl"), "-sSf", *sign, *unsigned, "-o", "back", url, env=env, cwd=tmp_path)
     assert (tmp_path / "back").read_bytes() == b"y" * 3_000_000

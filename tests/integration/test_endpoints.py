@@ -12,7 +12,7 @@ import pytest
 import trustme
 import yaml
 
-from tests.integration.clients import clean_environment, run
+from tests.integration.clients import clean_environment, find, run
 from tests.integration.conftest import client_of
 from tests.integration.daemon import TWISTD, Daemon
 
@@ -44,7 +44,7 @@ def test_a_unix_socket(tmp_path: Path) -> None:
     listen = ["tcp:0:interface=127.0.0.1", f"unix:{tmp_path}/s3.sock"]
     with Daemon(tmp_path, {"server": {"listen": listen}}):
         done = run(
-            "curl", "-sS", "--unix-socket", tmp_path / "s3.sock", "http://localhost/health",
+            find("curl"), "-sS", "--unix-socket", tmp_path / "s3.sock", "http://localhost/health",
             env=clean_environment(tmp_path), cwd=tmp_path,
         )  # fmt: skip
         assert '"ok"' in done.stdout
