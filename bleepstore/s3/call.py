@@ -92,10 +92,14 @@ class Call:
 
     @property
     def resource(self) -> str:
-        """What was asked for, as error bodies and the log show it."""
+        """What was asked for, as error bodies and the log show it; as it was sent, if what it names
+        is not known."""
         if self.key:
             return f"/{self.bucket}/{self.key}"
-        return f"/{self.bucket}" if self.bucket else self.template
+        if self.bucket:
+            return f"/{self.bucket}"
+        path: bytes = self.request.uri.partition(b"?")[0]
+        return path.decode("latin-1")
 
     def respond(self, status: int, headers: Sequence[Header] = (), body: bytes = b"") -> None:
         """Send a whole response."""

@@ -26,10 +26,12 @@ from bleepstore.wire.copying import (
 from bleepstore.wire.description import read_description
 from bleepstore.wire.grants import requested_acl
 from bleepstore.wire.headers import header_text
-from bleepstore.wire.operations import Level
+from bleepstore.wire.operations import BY_NAME, Level
+from bleepstore.wire.parameters import version_id
 from bleepstore.wire.ranges import parse_copy_range
 from bleepstore.wire.xml_results import copy_object_result, copy_part_result
 
+_COPY_OBJECT = BY_NAME["CopyObject"]
 _SOURCE_OWNER = b"x-amz-source-expected-bucket-owner"
 
 
@@ -46,6 +48,7 @@ class CopyEndpoints:
     @serves(app, "CopyObject")
     async def copy_object(self, request: IHttpRequest, call: Call) -> None:
         headers = call.headers
+        version_id(_COPY_OBJECT, call.query)
         tagging_directive(headers)  # objects here have no tags: any valid directive is obeyed
         description = read_description(headers)
         replaced = metadata_directive(headers) is Directive.REPLACE

@@ -38,6 +38,7 @@ from bleepstore.wire.xml_requests import parse_delete
 from bleepstore.wire.xml_results import delete_result, object_attributes_result
 
 _HEAD_OBJECT = BY_NAME["HeadObject"]
+_PUT_OBJECT = BY_NAME["PutObject"]
 
 
 class ObjectEndpoints:
@@ -79,6 +80,8 @@ class ObjectEndpoints:
     @serves(app, "PutObject")
     async def put_object(self, request: IHttpRequest, call: Call) -> None:
         headers = call.headers
+        if call.query:
+            version_id(_PUT_OBJECT, call.query)
         payload = payload_of(call)
         written = await self._objects.put(
             call.caller,

@@ -109,7 +109,10 @@ def test_without_a_checksum_there_is_one_all_the_same(
     ("headers", "status", "code"),
     [
         (
-            {"x-amz-checksum-crc32": SUMS["CRC32"](DATA), "x-amz-checksum-sha1": SUMS["SHA1"](DATA)},
+            {
+                "x-amz-checksum-crc32": SUMS["CRC32"](DATA),
+                "x-amz-checksum-sha1": SUMS["SHA1"](DATA),
+            },
             400, "InvalidRequest",
         ),
         ({"x-amz-sdk-checksum-algorithm": "CRC32"}, 400, "InvalidRequest"),

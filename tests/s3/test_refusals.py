@@ -32,6 +32,12 @@ def _refused(request: FakeRequest, status: int, code: str) -> FakeRequest:
     return request
 
 
+def test_what_was_never_routed_is_named_as_it_was_sent(server: Server) -> None:
+    for target in ("/bucket/%ff", "/bucket/key", "/bucket/" + "k" * 1025):
+        refused = server.signed("POST", f"{target}?x=y")
+        assert refused.detail("Resource") == target
+
+
 def _state(server: Server) -> tuple[bytes, bytes, bytes]:
     """All that a client can see of the bucket, as the operations that list it show it."""
     return (
@@ -87,6 +93,7 @@ def test_a_sub_resource_that_nobody_knows_touches_nothing(
         ("GET", "/bucket/key?partNumber=2", {}, 416, "InvalidPartNumber"),
         ("GET", "/bucket/key?partNumber=1", {"Range": "bytes=0-1"}, 400, "InvalidRequest"),
         ("GET", "/bucket/key?versionId=none", {}, 400, "InvalidArgument"),
+        ("PUT", "/bucket/key?versionId=null", {}, 400, "InvalidArgument"),
         ("GET", "/bucket/key", {"Range": "bytes=7-"}, 416, "InvalidRange"),
         ("GET", "/bucket/key", {"If-Match": '"other"'}, 412, "PreconditionFailed"),
         ("GET", "/bucket/key", {"x-amz-checksum-mode": "MAYBE"}, 400, "InvalidArgument"),
