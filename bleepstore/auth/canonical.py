@@ -14,6 +14,7 @@ again.  So there are two spellings of one request: :func:`canonical_request` tak
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from hashlib import sha256
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
@@ -24,6 +25,14 @@ TERMINATOR = b"aws4_request"
 SERVICE = b"s3"
 
 Pair = tuple[bytes, bytes]
+
+_SPACE, _TAB = b" \t"
+
+USUAL = 512
+"""How many of the parts that requests have in common are kept, taken apart, of each kind ..."""
+
+USUAL_LENGTH = 512
+"""... and how long they may be, so that no client can fill the memory with them."""
 
 
 class Signable(Struct, frozen=True):
@@ -86,6 +95,37 @@ def header_lines(headers: Mapping[bytes, bytes], names: Iterable[bytes]) -> byte
     return b"".join(lines)
 
 
+class SignedHeaders:
+    """A list of signed headers as clients write it, read once: ``host;x-amz-date``.
+
+    :ivar names: in the client's order.
+    :ivar distinct: the same as a set.
+    """
+
+    __slots__ = ("_form", "distinct", "names")
+
+    def __init__(self, listed: bytes) -> None:
+        self.names = tuple(listed.split(b";"))
+        self.distinct = frozenset(self.names)
+        self._form = b"".join([name.replace(b"%", b"%%") + b":%b\n" for name in self.names])
+
+    def lines(self, headers: Mapping[bytes, bytes]) -> bytes:
+        """As :func:`header_lines`."""
+        get = headers.get
+        lines = self._form % tuple([get(name, b"") for name in self.names])
+        if _SPACE in lines or _TAB in lines:  # to be collapsed, perhaps
+            return header_lines(headers, self.names)
+        return lines
+
+
+def signed_headers(listed: bytes) -> SignedHeaders:
+    """The list of these bytes, in lower case; those that clients send again and again are kept."""
+    return _usual_list(listed) if len(listed) <= USUAL_LENGTH else SignedHeaders(listed)
+
+
+_usual_list = lru_cache(maxsize=USUAL)(SignedHeaders)
+
+
 def canonical_request(request: Signable) -> bytes:
     """The canonical request of path and query as they are spelled."""
     query = request.query
@@ -140,8 +180,4 @@ def scope_of(date: bytes, region: bytes, service: bytes = SERVICE) -> bytes:
 
 def string_to_sign(amz_date: bytes, scope: bytes, request: bytes) -> bytes:
     """What is signed, of a canonical request."""
-    return b"AWS4-HMAC-SHA256\n%b\n%b\n%b" % (
-        amz_date,
-        scope,
-        sha256(request).hexdigest().encode(),
-    )
+    return b"\n".join((ALGORITHM, amz_date, scope, sha256(request).hexdigest().encode()))

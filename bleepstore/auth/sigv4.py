@@ -64,14 +64,19 @@ class Verified(Struct, frozen=True):
 
 
 def parse_claim(
-    method: bytes, target: bytes, headers: Sequence[Pair], now: int, region: str
+    method: bytes,
+    target: bytes,
+    headers: Sequence[Pair] | dict[bytes, bytes],
+    now: int,
+    region: str,
 ) -> Claim | LegacyClaim | None:
     """Who the request claims to be from; None if it is anonymous.
 
     Everything that can be refused without the secret is refused here.
 
     :param target: the raw request target, path and query as sent.
-    :param headers: (lower-case name, value) in order, repeated names kept.
+    :param headers: (lower-case name, value) in order, repeated names kept; or the same by name,
+        repeated ones joined as :func:`canonical.header_map` does.
     :param now: milliseconds since the epoch.
     :param region: the region of this server.
     :raises InvalidArgument: two mechanisms at once, an unknown one, a bad x-amz-content-sha256.
@@ -87,7 +92,7 @@ def parse_claim(
     """
     path, raw_query = split_target(target)
     query = tuple(split_query(raw_query)) if raw_query else ()
-    found = header_map(headers)
+    found = headers if isinstance(headers, dict) else header_map(headers)
     mechanism = _query_mechanism(raw_query, query) if query else None
     if b"authorization" in found:
         if mechanism is not None:

@@ -6,8 +6,9 @@ Source: "Authenticating Requests: Using the Authorization Header", Amazon S3 API
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
-from bleepstore.auth.canonical import ALGORITHM, Pair, Signable, header_lines
+from bleepstore.auth.canonical import ALGORITHM, USUAL, USUAL_LENGTH, Pair, Signable, signed_headers
 from bleepstore.auth.claims import (
     MAX_SKEW,
     Claim,
@@ -46,7 +47,7 @@ def parse_header_claim(
     credential, signed, signature = _components(headers[b"authorization"])
     refuse_token(headers.get(b"x-amz-security-token"))
     sent, date, time = _request_time(headers)
-    access_key, scope = parse_credential(credential, date, region, _malformed)
+    access_key, scope = parse_credential(credential, date[:8], region, _malformed)
     if abs(now - time) > MAX_SKEW:
         raise RequestTimeTooSkewed(
             None,
@@ -58,8 +59,8 @@ def parse_header_claim(
     if content_sha256 is None:
         raise InvalidRequest("Missing required header for this request: x-amz-content-sha256")
     payload = parse_payload(content_sha256)
-    names = signed.split(b";")
-    check_signed_headers(headers, names, _malformed)
+    listed = signed_headers(signed)
+    check_signed_headers(headers, listed, _malformed)
     return Claim(
         kind=ClaimKind.HEADER,
         access_key=access_key,
@@ -71,15 +72,41 @@ def parse_header_claim(
         expires=None,
         signature=signature,
         payload=payload,
-        request=Signable(method, path, query, header_lines(headers, names), signed, payload.value),
+        request=Signable(method, path, query, listed.lines(headers), signed, payload.value),
     )
 
 
 def _components(value: bytes) -> tuple[bytes, bytes, bytes]:
-    """Credential, SignedHeaders and Signature of ``AWS4-HMAC-SHA256 Credential=…, …``.
+    """Credential, SignedHeaders (in lower case) and Signature of ``AWS4-HMAC-SHA256 Credential=…``.
 
     Their order is free, and so are blanks around the commas.
     """
+    start, _, signature = value.rpartition(b"Signature=")
+    if signature.isalnum() and len(start) <= USUAL_LENGTH:
+        before = _before_signature(start)
+        if before is not None:
+            return *before, signature
+    return _parsed(value)
+
+
+@lru_cache(maxsize=USUAL)
+def _before_signature(start: bytes) -> tuple[bytes, bytes] | None:
+    """Credential and SignedHeaders of a header in which the signature stands last.
+
+    All that stands before it is the same in every request that a client sends on one day.
+
+    :return: None for anything unusual.
+    """
+    if not start.rstrip(b" \t").endswith(b","):
+        return None
+    try:
+        credential, signed, _ = _parsed(start + b"Signature=0")
+    except StoreError:
+        return None
+    return credential, signed
+
+
+def _parsed(value: bytes) -> tuple[bytes, bytes, bytes]:
     scheme, _, rest = value.partition(b" ")
     if scheme != ALGORITHM:
         raise _other_scheme(scheme, value)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import unquote_to_bytes
 
-from bleepstore.auth.canonical import ALGORITHM, Pair, Signable, header_lines
+from bleepstore.auth.canonical import ALGORITHM, Pair, Signable, signed_headers
 from bleepstore.auth.claims import (
     MAX_SKEW,
     Claim,
@@ -61,12 +61,14 @@ def parse_query_claim(
         raise AuthorizationQueryParametersError(
             "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\""
         )
-    access_key, scope = parse_credential(found[b"X-Amz-Credential"], date, region, _bad_credential)
+    access_key, scope = parse_credential(
+        found[b"X-Amz-Credential"], date[:8], region, _bad_credential
+    )
     expires = _expires(found[b"X-Amz-Expires"])
     _check_validity(time, expires, now)
     signed = found[b"X-Amz-SignedHeaders"].lower()
-    names = signed.split(b";")
-    check_signed_headers(headers, names, _bad_signed_headers)
+    listed = signed_headers(signed)
+    check_signed_headers(headers, listed, _bad_signed_headers)
     payload = _payload(found, headers)
     return Claim(
         kind=ClaimKind.QUERY,
@@ -83,7 +85,7 @@ def parse_query_claim(
             method,
             path,
             tuple([pair for pair in query if pair[0] != _SIGNATURE]),
-            header_lines(headers, names),
+            listed.lines(headers),
             signed,
             payload.value,
         ),

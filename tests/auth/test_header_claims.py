@@ -9,6 +9,7 @@ from bleepstore.auth.keys import derive_key, signature_of
 from bleepstore.auth.payload import EMPTY_SHA256
 from bleepstore.auth.signing import Signer
 from bleepstore.auth.sigv4 import ClaimKind, PayloadMode, SigningKeys, parse_claim, verify
+from bleepstore.errors import StoreError
 from tests.auth.requests import (
     HOST,
     MINUTE,
@@ -62,6 +63,32 @@ def test_the_components_may_come_in_any_order_with_or_without_blanks() -> None:
     parts = rest.split(b", ")
     for value in (b",".join(parts), b"  ,  ".join(reversed(parts)), b",".join(parts[::-1])):
         verified(changed(headers, b"authorization", scheme + b" " + value))
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        b"Signature=%(signature)b, Credential=%(credential)b, SignedHeaders=%(names)bSignature=ab",
+        b"Credential=%(credential)b, SignedHeaders=%(names)b, XSignature=%(signature)b",
+        b"Credential=%(credential)b, SignedHeaders=%(names)b Signature=%(signature)b",
+        b"Credential=%(credential)b, SignedHeaders=%(names)b, Signature=%(signature)b,",
+        b"Credential=%(credential)b, Signature=%(signature)b, Signature=%(signature)b",
+        b"Credential=%(credential)b, SignedHeaders=%(names)b, Signature= %(signature)b",
+    ],
+)
+def test_a_signature_is_found_only_where_it_is_a_component(written: bytes) -> None:
+    headers = signed()
+    scheme, _, rest = authorization(headers).partition(b" ")
+    parts = dict(part.split(b"=", 1) for part in rest.split(b", "))
+    value = written % {
+        b"credential": parts[b"Credential"],
+        b"names": parts[b"SignedHeaders"],
+        b"signature": parts[b"Signature"],
+    }
+    for _ in range(2):  # the second time out of memory, if it were kept
+        with pytest.raises(StoreError):
+            verified(changed(headers, b"authorization", scheme + b" " + value))
+    verified(headers)
 
 
 def test_an_access_key_may_hold_slashes_and_other_letters() -> None:

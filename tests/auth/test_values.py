@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+
 import pytest
 
 from bleepstore.auth.canonical import (
@@ -11,10 +13,11 @@ from bleepstore.auth.canonical import (
     header_lines,
     header_map,
     respelled,
+    signed_headers,
     split_query,
     split_target,
 )
-from bleepstore.auth.keys import SigningKeys, derive_key
+from bleepstore.auth.keys import SigningKeys, derive_key, signature_of
 from bleepstore.auth.payload import (
     EMPTY_SHA256,
     PayloadMode,
@@ -181,6 +184,28 @@ def test_header_values_are_trimmed_and_collapsed_and_joined() -> None:
     assert header_lines(headers, [b"a", b"b", b"c", b"missing"]) == (
         b"a:1,2\nb:x y\nc:q r\nmissing:\n"
     )
+
+
+@pytest.mark.parametrize("value", [b"plain", b"a b", b" a", b"a ", b"a\tb", b"a   b", b"", b"%b"])
+def test_a_list_of_signed_headers_gives_the_same_lines(value: bytes) -> None:
+    headers = {b"host": b"h", b"x-%b": value, b"other": b"not signed"}
+    listed = signed_headers(b"host;x-%b;missing")
+    assert listed.names == (b"host", b"x-%b", b"missing")
+    assert listed.lines(headers) == header_lines(headers, listed.names)
+    assert signed_headers(b"host;x-%b;missing") is listed
+
+
+def test_a_list_that_is_too_long_to_be_kept_is_read_all_the_same() -> None:
+    names = b";".join(b"x-%d" % number for number in range(500))
+    assert signed_headers(names) is not signed_headers(names)
+    assert signed_headers(names).names == tuple(names.split(b";"))
+
+
+def test_a_signature_is_an_hmac_of_sha256() -> None:
+    for length in (0, 1, 32, 64):
+        key = bytes(range(length))
+        for text in (b"", b"text", bytes(1000)):
+            assert signature_of(key, text) == hmac.digest(key, text, "sha256").hex().encode()
 
 
 def test_the_secret_is_not_shown() -> None:
