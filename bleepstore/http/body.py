@@ -103,6 +103,11 @@ class Body:
         """Bytes that are still to arrive, or None if nobody knows."""
         return None if self.length is None else self.length - self.received
 
+    def ends_within(self, size: int) -> bool:
+        """Whether no more than ``size`` bytes of it are still to arrive, and will be understood."""
+        missing = self.missing
+        return self._error is None and missing is not None and missing <= size
+
     async def read(self) -> bytes:
         """As :meth:`IBody.read`.
 

@@ -340,7 +340,7 @@ class HTTPChannel(Protocol):
                 not request.keep_alive
                 or self.factory.stopping
                 or (self._eof and not self._input)
-                or (body is not None and (self._continue_due or not _is_short(body)))
+                or (body is not None and (self._continue_due or not body.ends_within(DRAIN)))
             ):
                 self._close_after = True
             else:
@@ -495,9 +495,3 @@ class HTTPChannel(Protocol):
     def _body_out(self) -> None:
         if self._body is not None:
             self._body.fail(RequestTimeout())
-
-
-def _is_short(body: Body) -> bool:
-    """Whether the rest of a body that nobody read is worth reading to keep the connection."""
-    missing = body.missing
-    return not body.failed and missing is not None and missing <= DRAIN

@@ -13,9 +13,10 @@ import pytest
 
 from bleepstore.blobs import disk, local_file
 from bleepstore.blobs.disk import UnusableStore
-from bleepstore.blobs.local import LocalBlobStore
+from bleepstore.blobs.local import READS, LocalBlobStore
 from bleepstore.blobs.local_layout import FORMAT
 from bleepstore.errors import InsufficientStorage, InternalError
+from bleepstore.shares import MOST
 from bleepstore.streams.threads import ImmediateThreads
 from tests.blobs.worlds import files_of_at_most
 from tests.contract.blob_stores import STORES
@@ -252,6 +253,29 @@ def test_an_abort_that_fails_says_so_in_the_log_and_nowhere_else(
 
 
 # Reading
+
+
+def test_readers_of_large_runs_divide_what_chunks_may_take(world: World) -> None:
+    size = 3 * MIB
+    world.put(blob_id(1), *[random_bytes(MIB)] * 3)
+    alone = world.open(blob_id(1), 0, size)
+    assert len(world.run(alone.read())) == MOST
+    crowd = [world.open(blob_id(1), 0, size) for _ in range(READS // MOST)]
+    assert {len(world.run(each.read())) for each in (alone, *crowd)} == {MOST // 2}
+    for _ in range(2):
+        crowd[0].close()
+    assert len(world.run(alone.read())) == MOST
+    crowd[0] = world.open(blob_id(1), 0, size)
+    assert len(world.run(crowd[1].read())) == MOST // 2
+    crowd.clear()  # forgotten, as those of cancelled requests are
+    assert len(world.run(crowd_of_small(world).read())) == local_file.AT_HAND
+    rest = world.open(blob_id(1), 0, size)
+    assert len(world.run(rest.read())) == MOST
+
+
+def crowd_of_small(world: World) -> Any:
+    """Readers that need no large chunks take no share of them."""
+    return [world.open(blob_id(1), 0, local_file.AT_HAND) for _ in range(50)][-1]
 
 
 def test_a_small_read_that_is_cached_does_not_suspend(world: World) -> None:

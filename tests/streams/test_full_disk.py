@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
-from twisted.logger import LogEvent, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from zope.interface import implementer
 
 from bleepstore.blobs.local import LocalBlobStore
@@ -63,7 +63,7 @@ class AnyOrder:
         self._lanes: list[_Lane] = []
 
     def run(self, function: Callable[..., T], *args: object) -> Awaitable[T]:
-        return self.lane().run(function, *args)  # type: ignore[no-any-return]
+        return self.lane().run(function, *args)
 
     def lane(self) -> ILane:
         lane = _Lane()
@@ -101,6 +101,7 @@ def nothing_unheard() -> Iterator[None]:
     """No error of a Deferred that nobody waits for, nor any other, goes to the log."""
     heard: list[LogEvent] = []
 
+    @implementer(ILogObserver)
     def hear(event: LogEvent) -> None:
         if "log_failure" in event:
             heard.append(event)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
@@ -215,3 +219,33 @@ def test_immediate_threads_call_at_once_and_never_suspend() -> None:
 
     with pytest.raises(ZeroDivisionError):
         run(failing())
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="the C library is not glibc")
+def test_what_threads_allocate_comes_from_one_heap(tmp_path: Path) -> None:
+    script = """
+import ctypes, sys, threading
+from tests.streams.turns import Turns
+from bleepstore.streams.threads import ReactorThreads
+
+turns = Turns()
+threads = ReactorThreads(turns, size=4)
+turns.run(threads.start())
+barrier = threading.Barrier(4)
+
+def allocate():
+    barrier.wait(30)
+    return bytes(100_000)
+
+kept = [threads.run(allocate) for _ in range(4)]
+kept = [turns.run(each) for each in kept]
+turns.run(threads.stop())
+libc = ctypes.CDLL(None)
+libc.fopen.restype = ctypes.c_void_p
+file = ctypes.c_void_p(libc.fopen(sys.argv[1].encode(), b"w"))
+libc.malloc_info(0, file)
+libc.fclose(file)
+"""
+    path = tmp_path / "heaps.xml"
+    subprocess.run([sys.executable, "-c", script, str(path)], check=True)
+    assert path.read_text().count("<heap nr=") == 1
