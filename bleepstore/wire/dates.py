@@ -59,14 +59,14 @@ def http_date(milliseconds: int) -> bytes:
 
 
 def iso_date(milliseconds: int) -> str:
-    """``2006-02-03T16:45:09.000Z``, as S3's XML has it.
+    """``2006-02-03T16:45:09.000Z``, as S3's XML has it: in whole seconds, so that what a listing
+    says of an object is what its Last-Modified header says.
 
     :param milliseconds: from the year 1 to 9999.
     """
-    seconds, fraction = divmod(milliseconds, 1000)
-    day, second = divmod(seconds, _DAY)
+    day, second = divmod(milliseconds // 1000, _DAY)
     minute, second = divmod(second, 60)
-    return f"{_iso_day(day)}T{minute // 60:02}:{minute % 60:02}:{second:02}.{fraction:03}Z"
+    return f"{_iso_day(day)}T{minute // 60:02}:{minute % 60:02}:{second:02}.000Z"
 
 
 def parse_http_date(value: bytes) -> int | None:

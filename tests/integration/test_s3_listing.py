@@ -117,6 +117,16 @@ def test_a_listing_shows_what_each_object_is(world: World, alice: Any) -> None:
     }
 
 
+def test_every_answer_has_the_same_time(world: World, alice: Any) -> None:
+    bucket = world.bucket()
+    alice.put_object(Bucket=bucket, Key="k", Body=b"x")
+    (entry,) = alice.list_objects_v2(Bucket=bucket)["Contents"]
+    assert entry["LastModified"] == alice.head_object(Bucket=bucket, Key="k")["LastModified"]
+    copied = alice.copy_object(Bucket=bucket, Key="c", CopySource=f"{bucket}/k")
+    head = alice.head_object(Bucket=bucket, Key="c")
+    assert copied["CopyObjectResult"]["LastModified"] == head["LastModified"]
+
+
 def test_the_owner_is_shown_by_the_first_version_and_on_demand_by_the_second(
     alice: Any, tree: str
 ) -> None:

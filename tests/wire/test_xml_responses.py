@@ -51,7 +51,7 @@ from bleepstore.wire.xml_text import DECLARATION
 from tests.wire.oracle import NAMESPACE, parsed
 
 TIME = 1_138_985_109_123
-MOMENT = datetime(2006, 2, 3, 16, 45, 9, 123_000, tzinfo=UTC)
+MOMENT = datetime(2006, 2, 3, 16, 45, 9, tzinfo=UTC)  # whole seconds, as in headers
 ME = Account("0" * 64, "Me & <mine>")
 NAMES = {ME.id: ME.display_name}
 OWNER = {"ID": ME.id, "DisplayName": ME.display_name}
