@@ -42,6 +42,7 @@ class Request(WebRequest):
         self.method = head.method
         self.uri = head.target
         self.headers = head.headers
+        self.fields = head.fields
         self.body = body
         self.began = now
         self.client_host = channel.client_host
@@ -72,7 +73,7 @@ class Request(WebRequest):
 
     def header(self, name: bytes) -> bytes | None:
         """As :meth:`IHttpRequest.header`."""
-        return self._head.fields.get(name)
+        return self.fields.get(name)
 
     def isSecure(self) -> bool:
         """As IRequest."""

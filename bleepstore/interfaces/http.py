@@ -43,6 +43,9 @@ class IHttpRequest(Interface):
     headers = Attribute(
         "Sequence[Header]: (lower-case name, stripped value), in order, repeated ones kept."
     )
+    fields = Attribute(
+        "dict[bytes, bytes]: the same by name, repeated ones joined with a comma.  Not to be changed."
+    )
     body = Attribute("IBody.")
     client_host = Attribute("str: the peer's address, or '' for a UNIX socket.")
     secure = Attribute("bool: whether it came over TLS.")

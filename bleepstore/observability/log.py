@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal, Protocol
 
 import msgspec
@@ -52,7 +52,7 @@ class LogWriter:
     def __init__(self, destination: Destination, reactor: IReactorTime | None = None) -> None:
         self._destination = destination
         self._reactor = reactor
-        self._gathered: list[str] = []
+        self._gathered: list[tuple[Callable[..., str], tuple[object, ...]]] = []
         self._scheduled = False
 
     def write(self, line: str, level: str) -> None:
@@ -60,10 +60,11 @@ class LogWriter:
         self.flush()
         self._put(line + "\n", level)
 
-    def gather(self, line: str) -> None:
-        """Write a line of level info soon: within :data:`GATHER_SECONDS`, in order."""
+    def gather(self, form: Callable[..., str], fields: tuple[object, ...]) -> None:
+        """Write the line ``form(*fields)``, of level info, soon: within :data:`GATHER_SECONDS`, in
+        order.  It is made then: many lines in a row cost less than each between other work."""
         gathered = self._gathered
-        gathered.append(line)
+        gathered.append((form, fields))
         if not self._scheduled:
             if self._reactor is None:
                 self.flush()
@@ -76,10 +77,10 @@ class LogWriter:
     def flush(self) -> None:
         """Write what has gathered."""
         if self._gathered:
-            self._gathered.append("")
-            text = "\n".join(self._gathered)
+            lines = [form(*fields) for form, fields in self._gathered]
             self._gathered.clear()
-            self._put(text, "info")
+            lines.append("")
+            self._put("\n".join(lines), "info")
 
     def _due(self) -> None:
         self._scheduled = False
@@ -205,7 +206,7 @@ class AccessLog:
         self._gather = writer.gather
         self._now = now
         self._timestamp = Timestamps()
-        self._json = log_format == "json"
+        self._form = self._json_line if log_format == "json" else self._text_line
 
     def record(
         self,
@@ -220,7 +221,8 @@ class AccessLog:
         sent: int,
         seconds: float,
     ) -> None:
-        """Log a request that has ended.  Costs a few microseconds and never raises.
+        """Log a request that has ended.  Costs half a microsecond now, and a few when its line is
+        written; never raises.
 
         :param remote: the peer's address, "" for a UNIX socket.
         :param access_key: whose signature was sent, verified or not; "" for anonymous.
@@ -233,30 +235,71 @@ class AccessLog:
         """
         if not self.enabled:
             return
-        at = self._timestamp(self._now())
-        if self._json:
-            self._gather(
-                _json(
-                    {
-                        "time": at,
-                        "level": "info",
-                        "logger": "access",
-                        "request_id": request_id,
-                        "remote": remote,
-                        "access_key": access_key,
-                        "operation": operation,
-                        "resource": resource,
-                        "status": status,
-                        "error": error,
-                        "bytes_in": received,
-                        "bytes_out": sent,
-                        "duration_ms": round(seconds * 1000, 3),
-                    }
-                )
-            )
-            return
         self._gather(
-            f"{at} info  {request_id} {remote or '-'} {_field(access_key)} {operation or '-'} "
-            f"{_field(resource)} {status} {error or '-'} in={received} out={sent} "
-            f"{seconds * 1000:.2f}ms"
+            self._form,
+            (
+                self._now(),
+                request_id,
+                remote,
+                access_key,
+                operation,
+                resource,
+                status,
+                error,
+                received,
+                sent,
+                seconds,
+            ),
+        )
+
+    def _json_line(
+        self,
+        at: int,
+        request_id: str,
+        remote: str,
+        access_key: str,
+        operation: str,
+        resource: str,
+        status: int,
+        error: str,
+        received: int,
+        sent: int,
+        seconds: float,
+    ) -> str:
+        return _json(
+            {
+                "time": self._timestamp(at),
+                "level": "info",
+                "logger": "access",
+                "request_id": request_id,
+                "remote": remote,
+                "access_key": access_key,
+                "operation": operation,
+                "resource": resource,
+                "status": status,
+                "error": error,
+                "bytes_in": received,
+                "bytes_out": sent,
+                "duration_ms": round(seconds * 1000, 3),
+            }
+        )
+
+    def _text_line(
+        self,
+        at: int,
+        request_id: str,
+        remote: str,
+        access_key: str,
+        operation: str,
+        resource: str,
+        status: int,
+        error: str,
+        received: int,
+        sent: int,
+        seconds: float,
+    ) -> str:
+        return (
+            f"{self._timestamp(at)} info  {request_id} {remote or '-'} {_field(access_key)} "
+            f"{operation or '-'} {_field(resource)} {status} {error or '-'} in={received} "
+            f"out={sent} {seconds * 1000:.2f}ms"
         )

@@ -27,17 +27,17 @@ class Authentication:
     async def authenticate(self, call: Call) -> None:
         """:raises StoreError: as ``auth.sigv4`` says, and InvalidAccessKeyId."""
         request = call.request
-        expected_owner = call.headers.get(b"x-amz-expected-bucket-owner", b"").decode("latin-1")
+        owner = call.headers.get(b"x-amz-expected-bucket-owner")
+        expected_owner = "" if owner is None else owner.decode("latin-1")
         said = call.headers.get(b"x-amz-content-sha256")
         if not self._enabled:
             call.payload = UNSIGNED if said is None else parse_payload(said)
             call.caller = Caller(self._accounts.root, call.request_id, call.at, expected_owner)
             return
-        claim = parse_claim(request.method, request.uri, request.headers, call.at, self.region)
+        claim = parse_claim(request.method, request.uri, request.fields, call.at, self.region)
         if claim is None:
             call.payload = parse_anonymous_payload(said)
-            if expected_owner:
-                call.caller = Caller(None, call.request_id, call.at, expected_owner)
+            call.caller = Caller(None, call.request_id, call.at, expected_owner)
             return
         call.access_key = claim.access_key
         credential = await self._accounts.credential(claim.access_key)

@@ -14,7 +14,6 @@ from bleepstore.errors import NotModified, StoreError
 from bleepstore.interfaces.http import Header, IHttpRequest
 from bleepstore.objectstore.requests import Caller
 from bleepstore.wire.errors import error_body, error_headers, status_of
-from bleepstore.wire.headers import header_map
 
 XML: Header = (b"Content-Type", b"application/xml")
 
@@ -44,15 +43,16 @@ class Call:
     :ivar template: of the path, for metrics.
     :ivar query: parameters by name, decoded.
     :ivar access_key: whose key the request names, verified or not; empty for none.
-    :ivar caller: who asks; anonymous until the signature was verified.
+    :ivar caller: who asks; there is nobody before the request was authenticated.
     :ivar payload: what the request says of its body.
     :ivar chunk_signatures: follows the signatures of the body's chunks, where they are signed.
     :ivar status: of the response; 0 while there is none.
     :ivar error: S3 error code of the response; empty for none.
     """
 
+    caller: Caller
+
     __slots__ = (
-        "_id_header",
         "_identity",
         "access_key",
         "at",
@@ -75,20 +75,18 @@ class Call:
         self.request = request
         self.request_id = request_id
         self.at = at
-        self.headers: Mapping[bytes, bytes] = header_map(request.headers)
+        self.headers: Mapping[bytes, bytes] = request.fields
         self.operation = ""
         self.template = "/"
         self.bucket = ""
         self.key = ""
         self.query: Mapping[str, str] = {}
         self.access_key = ""
-        self.caller = Caller(None, request_id, at)
         self.payload: Payload = UNSIGNED
         self.chunk_signatures: ChunkSignatures | None = None
         self.status = 0
         self.error = ""
         self._identity = identity
-        self._id_header: Header = (b"x-amz-request-id", request_id.encode())
 
     @property
     def resource(self) -> str:
@@ -100,6 +98,10 @@ class Call:
             return f"/{self.bucket}"
         path: bytes = self.request.uri.partition(b"?")[0]
         return path.decode("latin-1")
+
+    @property
+    def _id_header(self) -> Header:
+        return (b"x-amz-request-id", self.request_id.encode())
 
     def respond(self, status: int, headers: Sequence[Header] = (), body: bytes = b"") -> None:
         """Send a whole response."""

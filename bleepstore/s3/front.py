@@ -35,6 +35,8 @@ from bleepstore.wire.routing import Router
 
 _log = Logger()
 
+_METHODS = {name.encode(): name for name in ("GET", "HEAD", "PUT", "POST", "DELETE")}
+
 CLIENT_GONE = "ClientDisconnected"
 """Stands in the log where an error code does, for a client that went away before its answer."""
 
@@ -147,7 +149,7 @@ class S3Front:
         seconds = self._seconds() - began
         received, sent = request.bytes_received, request.bytes_sent
         self._metrics.request_finished(
-            request.method.decode("latin-1"),
+            _METHODS.get(request.method) or request.method.decode("latin-1"),
             call.template,
             call.operation,
             call.status,

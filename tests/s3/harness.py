@@ -40,6 +40,7 @@ from bleepstore.s3.front import Instruments, S3Front
 from bleepstore.s3.openapi import openapi_document
 from bleepstore.s3.pages import SystemPages
 from bleepstore.streams.threads import ImmediateThreads
+from bleepstore.wire.headers import header_map
 from bleepstore.wire.routing import Router
 
 REGION = "us-east-1"
@@ -115,6 +116,7 @@ class FakeRequest:
         self.method = method
         self.uri = uri
         self.headers = list(headers)
+        self.fields = header_map(headers)
         self.body = body
         self.started = False
         self.finished = False
@@ -134,8 +136,7 @@ class FakeRequest:
         return len(self.sent)
 
     def header(self, name: bytes) -> bytes | None:
-        values = [value for found, value in self.headers if found == name]
-        return b",".join(values) if values else None
+        return self.fields.get(name)
 
     def respond(self, status: int, headers: Sequence[Header], body: bytes = b"") -> None:
         assert not self.started, "two responses"
