@@ -158,29 +158,29 @@ def test_deleting_buckets(world: World, alice: Any) -> None:
 
 
 def test_everyone_lists_the_buckets_of_their_own(world: World) -> None:
-    carol = world.client("carol")
-    names = [f"carol-{letter}" for letter in "dbca"]
+    dave = world.client("dave")
+    names = [f"dave-{letter}" for letter in "dbca"]
     for name in names:
-        carol.create_bucket(Bucket=name, ACL="public-read")
-    listed = carol.list_buckets()
+        dave.create_bucket(Bucket=name, ACL="public-read")
+    listed = dave.list_buckets()
     assert [bucket["Name"] for bucket in listed["Buckets"]] == sorted(names)
-    assert listed["Owner"] == {"ID": world.id_of("carol"), "DisplayName": "carol"}
+    assert listed["Owner"] == {"ID": world.id_of("dave"), "DisplayName": "dave"}
     assert all(bucket["CreationDate"] for bucket in listed["Buckets"])
     assert not {bucket["Name"] for bucket in world.client("bob").list_buckets()["Buckets"]} & {
         *names
     }
-    pages = carol.get_paginator("list_buckets").paginate(PaginationConfig={"PageSize": 3})
+    pages = dave.get_paginator("list_buckets").paginate(PaginationConfig={"PageSize": 3})
     assert [[b["Name"] for b in page["Buckets"]] for page in pages] == [
-        ["carol-a", "carol-b", "carol-c"], ["carol-d"],
+        ["dave-a", "dave-b", "dave-c"], ["dave-d"],
     ]  # fmt: skip
-    page = carol.list_buckets(Prefix="carol-b")
-    assert ([b["Name"] for b in page["Buckets"]], page["Prefix"]) == (["carol-b"], "carol-b")
-    assert carol.list_buckets(BucketRegion="us-east-1")["Buckets"]
-    assert carol.list_buckets(BucketRegion="eu-west-1")["Buckets"] == []
+    page = dave.list_buckets(Prefix="dave-b")
+    assert ([b["Name"] for b in page["Buckets"]], page["Prefix"]) == (["dave-b"], "dave-b")
+    assert dave.list_buckets(BucketRegion="us-east-1")["Buckets"]
+    assert dave.list_buckets(BucketRegion="eu-west-1")["Buckets"] == []
     assert page["Buckets"][0]["BucketRegion"] == "us-east-1"
     for name in names:
-        carol.delete_bucket(Bucket=name)
-    assert carol.list_buckets()["Buckets"] == []
+        dave.delete_bucket(Bucket=name)
+    assert dave.list_buckets()["Buckets"] == []
 
 
 @pytest.mark.parametrize("query", ["max-buckets=0", "max-buckets=10001", "max-buckets=x"])

@@ -14,8 +14,9 @@ from botocore.exceptions import ClientError
 from tests.integration.daemon import Daemon
 from tests.integration.raw import Account
 
-ACCOUNTS = ("alice", "bob", "carol")
-"""Alice's is the first account of the configuration."""
+ACCOUNTS = ("alice", "bob", "carol", "dave")
+"""Alice's is the first account of the configuration.  Dave has no buckets but in the test that
+lists all of them."""
 ALL_USERS = "http://acs.amazonaws.com/groups/global/AllUsers"
 AUTHENTICATED_USERS = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers"
 PART = 5 * 1024 * 1024
