@@ -1,15 +1,15 @@
 """Point reads and small lists: one prepared statement each, by index.
 
 A Reader belongs to one connection, and so to one thread at a time.  It fetches every statement
-to its end, so that it never keeps a snapshot open (which would keep the write-ahead log from
-being emptied).
+to its end, so that it never keeps a snapshot open by itself (which would keep the write-ahead log
+from being emptied).
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import msgspec
@@ -25,6 +25,7 @@ from bleepstore.metadata.records import (
     part_of,
     version_of,
 )
+from bleepstore.metadata.snapshot import Snapshot
 from bleepstore.model.accounts import Credential
 from bleepstore.model.listing import BucketPage, PartPage
 from bleepstore.model.objects import Bucket, Upload
@@ -73,13 +74,19 @@ class Reader:
     :ivar execute: run one statement.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, snapshot: Snapshot | None = None) -> None:
+        """:param snapshot: of the same connection, where reads share one; else each has its own."""
         self._connection = connection
-        self.execute = connection.execute
+        self._snapshot = snapshot
+        self.execute: Callable[..., sqlite3.Cursor] = (
+            connection.execute if snapshot is None else snapshot.execute
+        )
 
     def close(self) -> None:
         """Close the connection; every later query raises ServiceUnavailable."""
         self.execute = _refuse
+        if self._snapshot is not None:
+            self._snapshot.end()
         self._connection.close()
 
     def get_bucket(self, name: str) -> Bucket:

@@ -21,6 +21,7 @@ from bleepstore.metadata.machine import StateMachine
 from bleepstore.metadata.queries import Queries
 from bleepstore.metadata.reader import Reader
 from bleepstore.metadata.readers import ReaderPool
+from bleepstore.metadata.snapshot import Snapshot
 from bleepstore.model.commands import AnyCommand, Result
 
 T = TypeVar("T")
@@ -30,8 +31,8 @@ T = TypeVar("T")
 class SqliteMetadata(Queries):
     """Metadata in a file, durable before it is acknowledged.
 
-    Point reads run on the caller's thread, the reactor's, and never suspend.  Listings run in
-    threads on connections of their own.
+    Point reads run on the caller's thread, the reactor's, and never suspend; those of one turn of
+    the reactor share a snapshot.  Listings run in threads on connections of their own.
     """
 
     def __init__(
@@ -53,7 +54,9 @@ class SqliteMetadata(Queries):
         """
         self._database = database = Database(path)
         self._threads = threads
-        self._reader = Reader(database.open_reader())
+        connection = database.open_reader()
+        self._snapshot = Snapshot(connection, clock)
+        self._reader = Reader(connection, self._snapshot)
         self._readers = ReaderPool(database.open_reader)
         self._checkpointer = database.open_checkpointer()
         self._checkpoints = Checkpoints(self._checkpointer, threads, checkpoint_bytes)
@@ -84,6 +87,7 @@ class SqliteMetadata(Queries):
     async def submit(self, command: AnyCommand) -> Result:
         """See :class:`IMetadataStore`."""
         outcome = await self.queue.submit(command)
+        self._snapshot.end()  # whoever is answered now, and reads, must find the change
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
@@ -95,7 +99,9 @@ class SqliteMetadata(Queries):
     async def _scan(self, query: Callable[..., T], *args: object) -> T:
         if self._stopped:
             raise ServiceUnavailable("The store is stopping.")
-        return await self._threads.run(self._readers.call, query, *args)
+        found: T = await self._threads.run(self._readers.call, query, *args)
+        self._snapshot.end()  # what was found must not be older than what is read next
+        return found
 
     def _close(self) -> None:
         """Close all connections; the last one empties the log into the database, which takes

@@ -148,7 +148,9 @@ def test_a_point_read_is_one_statement(tmp_path: Path, turns: Turns) -> None:
     seen: list[str] = []
     store._reader._connection.set_trace_callback(seen.append)
     turns.at_once(store.get_object("bucket", "k", with_manifest=True))
-    assert len(seen) == 1
+    assert [statement.split()[0] for statement in seen] == ["BEGIN", "SELECT"]
+    turns.at_once(store.get_object("bucket", "k", with_manifest=True))
+    assert len(seen) == 3, "in one turn there is one snapshot"
     turns.run(store.stop())
 
 
