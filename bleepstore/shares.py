@@ -17,7 +17,7 @@ LEAST: Final = 64 * 1024
 """Bytes that a transfer may take at once, however many there are."""
 
 MOST: Final = 1024 * 1024
-"""Bytes that it may take at once when it is alone: more gains nothing more."""
+"""Bytes that it may take at once when it is alone: what ``IBlobWriter.write`` takes at most."""
 
 
 class Share:
