@@ -41,7 +41,7 @@ from bleepstore.http.body import LARGE, NO_BODY, Body
 from bleepstore.http.outbound import Outbound, StreamTransport, outbound_for
 from bleepstore.http.pending import HEAD_END, Pending
 from bleepstore.http.request import Request
-from bleepstore.http.response import CONTINUE, field_lines, status_line
+from bleepstore.http.response import CLOSE, CONTINUE, KEEP, field_lines, last_response
 from bleepstore.http.watch import Watch
 
 if TYPE_CHECKING:
@@ -61,9 +61,6 @@ LINGER_BYTES: Final = 64 * 1024 * 1024
 
 TURN: Final = 32
 """Pipelined requests that are served before other connections get their turn."""
-
-_CLOSE: Final = b"\r\nConnection: close"
-_KEEP: Final = b"\r\nConnection: keep-alive"
 
 
 @implementer(IHalfCloseableProtocol)
@@ -166,12 +163,14 @@ class HTTPChannel(Protocol):
         elif self._closing:
             self._discard(len(data))
         elif self._request is None and not self._input and not self.outbound.full:
-            end = data.find(HEAD_END)
-            if end > 0 and end + 4 == len(data) and data[0] != 13:
-                self._begin(data)
-            else:
+            end = data.find(HEAD_END) + len(HEAD_END)
+            if end <= len(HEAD_END) or data[0] == 13:
                 self._input.append(data)
                 self._advance()
+            elif end == len(data):
+                self._begin(data)
+            else:
+                self._begin_before(data[:end], data[end:])
         else:
             self._input.append(data)
             if self._request is None and not self.outbound.full:
@@ -179,13 +178,24 @@ class HTTPChannel(Protocol):
             elif len(self._input) >= PIPELINE:
                 self._pause()
 
-    def _advance(self) -> None:
-        """Serve what waits, as far as it may be served now."""
+    def _begin_before(self, head: bytes, behind: bytes) -> None:
+        """Serve a request with whose head more came: commonly its body, else later requests."""
+        self._advancing = True
+        try:
+            self._begin(head, behind)
+        finally:
+            self._advancing = False
+        self._advance(1)
+
+    def _advance(self, served: int = 0) -> None:
+        """Serve what waits, as far as it may be served now.
+
+        :param served: how many were served in this turn.
+        """
         if self._advancing:
             return
         self._advancing = True
         try:
-            served = 0
             while self._input and self._ready():
                 if served == TURN:
                     self._yield_turn()
@@ -232,8 +242,11 @@ class HTTPChannel(Protocol):
             self._watch.expect(self.factory.limits.read_timeout, self._head_out)
         return head
 
-    def _begin(self, head_bytes: bytes) -> None:
-        """Parse a head and call the handler."""
+    def _begin(self, head_bytes: bytes, behind: bytes = b"") -> None:
+        """Parse a head and call the handler.
+
+        :param behind: what came with the head, where nothing else waits.
+        """
         self._watch.clear()
         factory = self.factory
         try:
@@ -248,6 +261,8 @@ class HTTPChannel(Protocol):
         if length == 0:
             request = Request(self, head, NO_BODY, self._seconds())
             self._request = request
+            if behind:
+                self._input.append(behind)
         else:
             body = Body(self, length)
             request = Request(self, head, body, self._seconds())
@@ -259,7 +274,9 @@ class HTTPChannel(Protocol):
                 factory.reads.enter()
                 self.outbound.read_widely(factory.reads.size)
             if self._input:
-                self._receive(body, self._input.take_all())
+                behind = self._input.take_all()
+            if behind:
+                self._receive(body, behind)
         try:
             factory.handler(request)
         except Exception:
@@ -345,8 +362,8 @@ class HTTPChannel(Protocol):
                 self._close_after = True
             else:
                 # An old client must be told; a new one takes it for granted.
-                return b"" if request.minor else _KEEP
-        return _CLOSE
+                return b"" if request.minor else KEEP
+        return CLOSE
 
     def close_after_response(self) -> None:
         """Serve no further request; called before the response's head, or its end, is written."""
@@ -426,19 +443,7 @@ class HTTPChannel(Protocol):
         self._refuse_plainly(status, field_lines(headers), b"" if to_head else body)
 
     def _refuse_plainly(self, status: int, fields: bytes = b"", body: bytes = b"") -> None:
-        self.outbound.write(
-            b"".join(
-                (
-                    status_line(status),
-                    self.factory.date(),
-                    fields,
-                    b"\r\nContent-Length: %d" % len(body),
-                    _CLOSE,
-                    b"\r\n\r\n",
-                    body,
-                )
-            )
-        )
+        self.outbound.write(last_response(status, self.factory.date(), fields, body))
         self._linger()
 
     def _end(self) -> None:

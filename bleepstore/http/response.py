@@ -24,6 +24,9 @@ SERVER: Final = b"BleepStore"
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
+CLOSE: Final = b"\r\nConnection: close"
+KEEP: Final = b"\r\nConnection: keep-alive"
+
 BODILESS: Final = frozenset((204, 304))
 """Final statuses that never have content (RFC 9110, sections 15.3.5 and 15.4.5)."""
 
@@ -63,6 +66,15 @@ def field_lines(headers: Sequence[Header]) -> bytes:
         clean = [(name.translate(_UNSAFE), value.translate(_UNSAFE)) for name, value in headers]
         return b"\r\n" + b"\r\n".join(map(b": ".join, clean))
     return block
+
+
+def last_response(status: int, date: bytes, fields: bytes, body: bytes) -> bytes:
+    """A whole response, after which the connection is closed.
+
+    :param fields: as :func:`field_lines` gives them.
+    """
+    length = b"\r\nContent-Length: %d" % len(body)
+    return b"".join((status_line(status), date, fields, length, CLOSE, b"\r\n\r\n", body))
 
 
 _PLAIN_STATUS: Final = {

@@ -8,10 +8,11 @@ That the client vanished is learnt from its body, which then raises IncompleteBo
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Generator
+from types import coroutine as generator_coroutine
 from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -32,17 +33,49 @@ async def shield(coroutine: Coroutine[Deferred[Any], Any, T]) -> T:
     except StopIteration as end:
         value: T = end.value
         return value
-    inner = resumed(coroutine, waiting)
-    outer: Deferred[T] = Deferred()
+    return await _shielded(coroutine, waiting)
 
-    def relay(result: T | Failure) -> None:
-        if isinstance(result, Failure):
-            if not outer.called:
-                outer.errback(result)
-            elif not isinstance(result.value, StoreError):
-                _log.failure("a change failed after its client had gone", failure=result)
-        elif not outer.called:
-            outer.callback(result)
 
-    inner.addBoth(relay)
-    return await outer
+@generator_coroutine
+def _shielded(
+    coroutine: Coroutine[Deferred[Any], Any, T], waiting: Deferred[Any]
+) -> Generator[Deferred[Any], Any, T]:
+    """Run the coroutine on, but wait for stand-ins of what it waits for: to cancel a wait is to
+    cancel the Deferred that is waited for."""
+    try:
+        while True:
+            standing_in: Deferred[Any] = Deferred()
+            waiting.addBoth(_relay, standing_in)
+            try:
+                result = yield standing_in
+            except GeneratorExit:
+                coroutine.close()
+                raise
+            except CancelledError as error:
+                if not waiting.called or waiting.paused:
+                    resumed(coroutine, waiting).addErrback(_ended_alone)
+                    raise
+                waiting = coroutine.throw(error)
+            except BaseException as error:
+                waiting = coroutine.throw(error)
+            else:
+                waiting = coroutine.send(result)
+    except StopIteration as end:
+        value: T = end.value
+        return value
+
+
+def _relay(result: Any, standing_in: Deferred[Any]) -> Any:
+    """Tell whoever waits; if nobody does any more, leave the result to who takes it up."""
+    if standing_in.called:
+        return result
+    if isinstance(result, Failure):
+        standing_in.errback(result)
+        return None
+    standing_in.callback(result)
+    return result
+
+
+def _ended_alone(failure: Failure) -> None:
+    if not isinstance(failure.value, StoreError):
+        _log.failure("a change failed after its client had gone", failure=failure)

@@ -87,16 +87,14 @@ class S3Front:
         """Serve one request, from its head on."""
         began = self._seconds()
         call = Call(request, self._next_id(), self._identity, self._now())
-        coroutine = self._serve(call)
+        coroutine = self._serve(call, began)
         try:
             waiting = coroutine.send(None)
         except StopIteration:
-            self._finished(call, began)
             return
         serving = resumed(coroutine, waiting)
         if request.method in (b"GET", b"HEAD"):
             request.notifyFinish().addErrback(_cancel, serving)
-        serving.addBoth(lambda _none: self._finished(call, began))
 
     def refuse(self, error: StoreError) -> tuple[int, list[Header], bytes]:
         """The answer to what never became a request, or to one whose handler failed."""
@@ -106,8 +104,8 @@ class S3Front:
         body = error_body(error, "/", request_id, self._identity.host_id)
         return status_of(error), headers, body
 
-    async def _serve(self, call: Call) -> None:
-        """Answer; never fails."""
+    async def _serve(self, call: Call, began: float) -> None:
+        """Answer, and tell of it; never fails."""
         try:
             await self._dispatch(call)
         except StoreError as error:
@@ -121,6 +119,7 @@ class S3Front:
         except Exception:
             _log.failure("Request {request_id} failed.", request_id=call.request_id)
             call.refuse(InternalError())
+        self._finished(call, began)
 
     async def _dispatch(self, call: Call) -> None:
         request = call.request

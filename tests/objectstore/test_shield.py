@@ -32,6 +32,25 @@ def test_what_is_raised_comes_through_at_once_and_late() -> None:
         running.result()
 
 
+def test_what_the_work_waits_for_may_fail_or_be_cancelled_and_the_work_goes_on() -> None:
+    steps: list[Deferred[None]] = [Deferred(), Deferred(), Deferred()]
+
+    async def work() -> str:
+        seen = []
+        for step in steps:
+            try:
+                await step
+            except (CancelledError, KeyError) as error:
+                seen.append(type(error).__name__)
+        return " ".join(seen)
+
+    running = Running(shield(work()))
+    steps[0].cancel()
+    steps[1].errback(KeyError("x"))
+    steps[2].callback(None)
+    assert running.result() == "CancelledError KeyError"
+
+
 def test_a_cancelled_wait_ends_but_the_work_does_not() -> None:
     step: Deferred[None] = Deferred()
     reached: list[str] = []
