@@ -51,6 +51,7 @@ def delete_bucket(tx: Transaction, command: DeleteBucket) -> Steps[Done]:
     for (upload_id,) in uploads.fetchall():
         yield from remove_upload(tx, upload_id)
     tx.execute("DELETE FROM buckets WHERE name = ?", (command.bucket,))
+    tx.forget_bucket(command.bucket)
     tx.buckets -= 1
     return Done()
 

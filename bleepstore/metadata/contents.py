@@ -43,9 +43,8 @@ def drop_content(tx: Transaction, content_id: int) -> Steps[None]:
             tx.execute("UPDATE shares SET others = others - 1 WHERE content_id = ?", (content_id,))
         return
     ((raw,),) = tx.execute(
-        "SELECT manifest FROM contents WHERE content_id = ?", (content_id,)
+        "DELETE FROM contents WHERE content_id = ? RETURNING manifest", (content_id,)
     ).fetchall()
-    tx.execute("DELETE FROM contents WHERE content_id = ?", (content_id,))
     yield from release_blobs(tx, decode_manifest(raw).extents)
 
 

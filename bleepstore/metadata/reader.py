@@ -91,10 +91,16 @@ class Reader:
 
     def get_bucket(self, name: str) -> Bucket:
         """See :class:`IMetadataReader`."""
+        snapshot = self._snapshot
+        if snapshot is not None and (known := snapshot.buckets.get(name)) is not None:
+            return known
         row = self.execute(GET_BUCKET, (name,)).fetchone()
         if row is None:
             raise NoSuchBucket(BucketName=name)
-        return decode_bucket(row[0])
+        bucket = decode_bucket(row[0])
+        if snapshot is not None:
+            snapshot.buckets[name] = bucket
+        return bucket
 
     def list_buckets(self, owner_id: str, prefix: str, after: str, limit: int) -> BucketPage:
         """See :class:`IMetadataReader`."""

@@ -20,11 +20,16 @@ from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 
+from bleepstore.model.objects import Bucket
+
 
 class Snapshot:
-    """The state that the reads of one turn see.  Belongs to one connection, on one thread."""
+    """The state that the reads of one turn see.  Belongs to one connection, on one thread.
 
-    __slots__ = ("_clock", "_connection", "_due", "_execute", "_open")
+    :ivar buckets: those that were read of it, by name; empty when it has ended.
+    """
+
+    __slots__ = ("_clock", "_connection", "_due", "_execute", "_open", "buckets")
 
     def __init__(self, connection: sqlite3.Connection, clock: IReactorTime) -> None:
         """:param clock: its ``callLater(0, …)`` is the end of the turn."""
@@ -33,6 +38,7 @@ class Snapshot:
         self._clock = clock
         self._open = False
         self._due = False
+        self.buckets: dict[str, Bucket] = {}
 
     def execute(self, statement: str, values: Any = ()) -> sqlite3.Cursor:
         """Run a query on the turn's snapshot, which the first one makes."""
@@ -48,6 +54,7 @@ class Snapshot:
         """Whoever reads next sees all that was committed before."""
         if self._open:
             self._open = False
+            self.buckets.clear()
             if self._connection.in_transaction:  # SQLite ends it by itself after some failures
                 self._execute("COMMIT")
 

@@ -32,6 +32,7 @@ class Transaction:
     """
 
     __slots__ = (
+        "_bucket_ids",
         "_stored",
         "buckets",
         "execute",
@@ -45,6 +46,7 @@ class Transaction:
         self.execute = connection.execute
         self.written = 0
         self._stored: dict[str, int] = {}
+        self._bucket_ids: dict[str, int] = {}
         self.buckets = self.objects = self.next_bucket = self.next_content = 0
 
     def load(self) -> None:
@@ -65,14 +67,26 @@ class Transaction:
 
     def restore(self, counters: tuple[int, ...]) -> None:
         """Undo what a command did to the counters, when its rows are rolled back."""
+        self._bucket_ids.clear()
         self.buckets, self.objects, self.next_bucket, self.next_content = counters
 
     def bucket_id(self, name: str) -> int:
-        """:raises NoSuchBucket: there is none of this name."""
+        """The id of a bucket; that of most commands of a group is known from the first.
+
+        :raises NoSuchBucket: there is none of this name.
+        """
+        known = self._bucket_ids.get(name)
+        if known is not None:
+            return known
         row: tuple[Any, ...] | None = self.execute(
             "SELECT id FROM buckets WHERE name = ?", (name,)
         ).fetchone()
         if row is None:
             raise NoSuchBucket(BucketName=name)
         bucket_id: int = row[0]
+        self._bucket_ids[name] = bucket_id
         return bucket_id
+
+    def forget_bucket(self, name: str) -> None:
+        """It is deleted; one that is created under its name has another id."""
+        self._bucket_ids.pop(name, None)

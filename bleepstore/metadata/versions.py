@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from bleepstore.errors import NoSuchBucket
 from bleepstore.metadata.contents import drop_content
 from bleepstore.metadata.records import checksum_columns, encode_acl, encode_description
 from bleepstore.metadata.transaction import Steps, Transaction
@@ -30,11 +29,6 @@ _COLUMNS = (
     "v.seq, v.version_id, v.content_id, v.size, v.etag, v.last_modified, v.part_count, v.upload_id"
 )
 
-FIND_CURRENT = (
-    f"SELECT b.id, {_COLUMNS} FROM buckets b"
-    " LEFT JOIN versions v ON v.bucket_id = b.id AND v.key = ?"
-    " WHERE b.name = ? ORDER BY v.seq LIMIT 1"
-)
 FIND_CURRENT_IN = (
     f"SELECT {_COLUMNS} FROM versions v WHERE v.bucket_id = ? AND v.key = ? ORDER BY v.seq LIMIT 1"
 )
@@ -48,10 +42,8 @@ def find_current(tx: Transaction, bucket: str, key: bytes) -> tuple[int, Found |
 
     :raises NoSuchBucket:
     """
-    row = tx.execute(FIND_CURRENT, (key, bucket)).fetchone()
-    if row is None:
-        raise NoSuchBucket(BucketName=bucket)
-    return row[0], (None if row[1] is None else Found._make(row[1:]))
+    bucket_id = tx.bucket_id(bucket)
+    return bucket_id, find_current_in(tx, bucket_id, key)
 
 
 def find_current_in(tx: Transaction, bucket_id: int, key: bytes) -> Found | None:

@@ -28,7 +28,7 @@ from bleepstore.s3.call import XML, Call, Identity, region_header
 from bleepstore.s3.identity import host_id, request_ids
 from bleepstore.s3.pages import SystemPages
 from bleepstore.s3.serving import TEMPLATES, Endpoints, endpoint_table
-from bleepstore.streams.coroutines import resumed
+from bleepstore.streams.coroutines import resumed, run_on
 from bleepstore.wire.errors import error_body, error_headers, status_of
 from bleepstore.wire.headers import refuse_unsupported
 from bleepstore.wire.routing import Router
@@ -92,9 +92,10 @@ class S3Front:
             waiting = coroutine.send(None)
         except StopIteration:
             return
-        serving = resumed(coroutine, waiting)
         if request.method in (b"GET", b"HEAD"):
-            request.notifyFinish().addErrback(_cancel, serving)
+            request.notifyFinish().addErrback(_cancel, resumed(coroutine, waiting))
+        else:
+            run_on(coroutine, waiting)
 
     def refuse(self, error: StoreError) -> tuple[int, list[Header], bytes]:
         """The answer to what never became a request, or to one whose handler failed."""

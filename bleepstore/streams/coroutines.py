@@ -11,6 +11,8 @@ So a hot path sends the first ``None`` itself, and only a coroutine that does wa
     else:
         deferred = resumed(coroutine, waiting)      # it goes on when ``waiting`` fires
 
+One whose result nobody asks for, and that nobody cancels, does not need even that: :func:`run_on`.
+
 Knows nothing but the protocol between coroutines and Deferreds.
 """
 
@@ -22,6 +24,7 @@ from types import coroutine as generator_coroutine
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -36,6 +39,28 @@ def resumed(coroutine: Coroutine[Deferred[Any], Any, T], waiting: Deferred[Any])
     :param waiting: what its last ``send`` gave.
     """
     return Deferred.fromCoroutine(_rest(coroutine, waiting))
+
+
+def run_on(coroutine: Coroutine[Deferred[Any], Any, None], waiting: Deferred[Any]) -> None:
+    """Let a coroutine that was started by hand go on to its end; nobody can cancel it.
+
+    It should catch what it may raise: that is logged as an unhandled error.
+
+    :param waiting: what its last ``send`` gave.
+    """
+    waiting.addBoth(_step, coroutine)
+
+
+def _step(result: Any, coroutine: Coroutine[Deferred[Any], Any, None]) -> None:
+    try:
+        if isinstance(result, Failure):
+            assert result.value is not None
+            waiting = coroutine.throw(result.value)
+        else:
+            waiting = coroutine.send(result)
+    except StopIteration:
+        return
+    waiting.addBoth(_step, coroutine)
 
 
 @generator_coroutine

@@ -62,6 +62,25 @@ def test_the_digest_reads_every_table(replica: Replica) -> None:
     assert {name for (name,) in tables} == set(TABLES)
 
 
+def test_a_bucket_that_is_made_anew_within_a_group_has_nothing_of_the_old_one(
+    replica: Replica,
+) -> None:
+    outcomes = replica.apply(
+        bucket(),
+        put("a"),
+        DeleteObject(at=11, bucket="bucket", key="a"),
+        DeleteBucket(at=12, bucket="bucket"),
+        put("lost"),
+        bucket(),
+        put("b"),
+    )
+    assert [type(outcome) for outcome in outcomes[3:]] == [Done, NoSuchBucket, Done, Written]
+    ids = replica.connection.execute("SELECT id FROM buckets").fetchall()
+    held = replica.connection.execute("SELECT bucket_id, key FROM versions").fetchall()
+    assert ids == [(2,)]
+    assert held == [(2, b"b")]
+
+
 def test_a_refused_command_leaves_its_group_as_if_it_had_not_been_there() -> None:
     clean, mixed = Replica(), Replica()
     clean.apply(bucket(), put("a"), put("b"))

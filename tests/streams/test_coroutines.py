@@ -10,7 +10,7 @@ import pytest
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
-from bleepstore.streams.coroutines import Pending, pending, resumed
+from bleepstore.streams.coroutines import Pending, pending, resumed, run_on
 
 
 def begun(coroutine: Coroutine[Deferred[Any], Any, str]) -> Deferred[str]:
@@ -129,6 +129,45 @@ def test_one_that_is_given_up_is_closed() -> None:
     del doing
     gc.collect()
     assert ended == ["closed"]
+
+
+def test_one_whose_result_nobody_wants_goes_on_to_its_end() -> None:
+    inner: Deferred[str] = Deferred()
+    steps: list[Deferred[str]] = [Deferred(), Deferred(), Deferred()]
+    steps[2].addCallback(lambda _: inner)
+    seen: list[str] = []
+
+    async def work() -> None:
+        for step in steps:
+            try:
+                seen.append(await step)
+            except KeyError as error:
+                seen.append(repr(error))
+
+    coroutine = work()
+    run_on(coroutine, coroutine.send(None))
+    steps[0].callback("a")
+    steps[1].errback(KeyError("b"))
+    steps[2].callback("not this")
+    assert seen == ["a", "KeyError('b')"]
+    inner.callback("c")
+    assert seen == ["a", "KeyError('b')", "c"]
+    with pytest.raises(RuntimeError, match="cannot reuse"):
+        coroutine.send(None)
+
+
+def test_a_defect_of_one_that_runs_on_is_not_lost() -> None:
+    step: Deferred[str] = Deferred()
+
+    async def work() -> None:
+        raise ValueError(await step)
+
+    coroutine = work()
+    run_on(coroutine, coroutine.send(None))
+    step.callback("late")
+    failure = outcome(step)
+    assert isinstance(failure, Failure)
+    assert isinstance(failure.value, ValueError)
 
 
 class Greeter:
