@@ -44,7 +44,7 @@ class IHttpRequest(Interface):
         "Sequence[Header]: (lower-case name, stripped value), in order, repeated ones kept."
     )
     fields = Attribute(
-        "dict[bytes, bytes]: the same by name, repeated ones joined with a comma; not to be changed."
+        "dict[bytes, bytes]: the same by name, repeated ones joined with a comma.  Read only."
     )
     body = Attribute("IBody.")
     client_host = Attribute("str: the peer's address, or '' for a UNIX socket.")
