@@ -30,13 +30,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from bleepstore.errors import (
-    BadRequest,
-    IncompleteBody,
-    RequestTimeout,
-    SlowDown,
-    StoreError,
-)
+from bleepstore.errors import BadRequest, IncompleteBody, RequestTimeout, SlowDown, StoreError
 from bleepstore.http.body import LARGE, NO_BODY, Body
 from bleepstore.http.outbound import Outbound, StreamTransport, outbound_for
 from bleepstore.http.pending import HEAD_END, Pending
@@ -261,6 +255,8 @@ class HTTPChannel(Protocol):
         if length == 0:
             request = Request(self, head, NO_BODY, self._seconds())
             self._request = request
+            if head.expectation:
+                self.outbound.write(CONTINUE)  # though there is no body: see there
             if behind:
                 self._input.append(behind)
         else:

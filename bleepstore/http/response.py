@@ -23,6 +23,11 @@ from bleepstore.interfaces.http import Header
 SERVER: Final = b"BleepStore"
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+"""The answer to ``Expect: 100-continue``.
+
+It may be left out where there is no body (RFC 9110, section 10.1.1), but version 1 of the AWS CLI
+then misreads the next response on the connection, and waits a minute for its end.
+"""
 
 CLOSE: Final = b"\r\nConnection: close"
 KEEP: Final = b"\r\nConnection: keep-alive"

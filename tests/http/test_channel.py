@@ -372,6 +372,16 @@ def test_continue_is_said_when_the_body_is_asked_for() -> None:
     assert not connection.transport.closing
 
 
+def test_continue_is_said_to_an_empty_body_too() -> None:
+    recorder = Recorder()
+    connection = Connection(recorder)
+    connection.send(head("PUT", "/", "Content-Length: 0", "Expect: 100-continue"))
+    assert connection.output == b"HTTP/1.1 100 Continue\r\n\r\n"
+    recorder.last.respond(200, [])
+    assert connection.response().status == 200
+    assert not connection.transport.closing
+
+
 def test_a_refusal_on_the_head_says_no_continue_and_ends_the_connection() -> None:
     recorder = Recorder()
     connection = Connection(recorder)
