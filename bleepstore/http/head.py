@@ -40,9 +40,10 @@ _TCHAR: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 
 # The target may hold any visible character but "#", and raw bytes of UTF-8, which some clients
 # send: neither makes the framing doubtful, and what is percent-encoded badly is for the front to
-# say.  Only the origin-form is served, so it begins with "/" (section 3.2.1).
+# say.  It is in origin-form, or in the absolute-form of clients that take this for their proxy,
+# which a server must accept (sections 3.2.1 and 3.2.2).
 _HEAD: Final = re.compile(
-    rb"(" + _TCHAR + rb"++) (/[\x21\x22\x24-\x7e\x80-\xff]*+) HTTP/1\.([01])\r\n"
+    rb"(" + _TCHAR + rb"++) ((?:/|(?i:https?)://)[\x21\x22\x24-\x7e\x80-\xff]*+) HTTP/1\.([01])\r\n"
     rb"(?:" + _TCHAR + rb"++:[\t\x20-\x7e\x80-\xff]*+\r\n)*+\r\n"
 )
 
@@ -123,7 +124,7 @@ class HeadParser:
         """Parse one head, from its first byte to the blank line that ends it.
 
         :raises BadRequest: it breaks the grammar, or its framing is ambiguous.
-        :raises InvalidURI: the target is not in origin-form, or has a fragment or control
+        :raises InvalidURI: the target is in neither form that is served, or has a fragment or control
             characters.
         :raises NotImplemented: the method is not one of HTTP's, or it is CONNECT.
         :raises RequestHeaderSectionTooLarge: a limit is passed.

@@ -43,6 +43,8 @@ def test_values_keep_bytes_above_ascii() -> None:
         b"/a?b&c=%2F+",
         b"/caf\xc3\xa9?\xf0\x9f\x98\x80",
         b'/a|{}"<>^`\\',
+        b"http://a/b",
+        b"HTTPS://a:9000/b?c",
     ],
 )
 def test_targets_are_taken_as_they_were_sent(target: bytes) -> None:
@@ -53,7 +55,18 @@ def test_targets_are_taken_as_they_were_sent(target: bytes) -> None:
 
 @pytest.mark.parametrize(
     "target",
-    [b"*", b"http://a/b", b"a", b"/a#b", b"/a\x7fb", b"/a\tb", b"/a\x00b", b"a:80", b"?x"],
+    [
+        b"*",
+        b"ftp://a/b",
+        b"http:/a",
+        b"a",
+        b"/a#b",
+        b"/a\x7fb",
+        b"/a\tb",
+        b"/a\x00b",
+        b"a:80",
+        b"?x",
+    ],
 )
 def test_a_target_in_another_form_or_with_controls_is_refused(target: bytes) -> None:
     with pytest.raises(InvalidURI):

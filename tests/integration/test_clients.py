@@ -228,3 +228,7 @@ def test_curl_signs_requests(server: Daemon, bucket: str, tmp_path: Path) -> Non
     run(find("curl"), "-sSf", *sign, *unsigned, "-T", "big", url, env=env, cwd=tmp_path)
     run(find("curl"), "-sSf", *sign, *unsigned, "-o", "back", url, env=env, cwd=tmp_path)
     assert (tmp_path / "back").read_bytes() == b"y" * 3_000_000
+    # As to a proxy, with the whole URL as the target (RFC 9112, section 3.2.2).
+    proxy = ("-x", server.url)
+    run(find("curl"), "-sSf", *sign, *unsigned, *proxy, "-o", "again", url, env=env, cwd=tmp_path)
+    assert (tmp_path / "again").read_bytes() == b"y" * 3_000_000
