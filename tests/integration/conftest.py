@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,6 +82,7 @@ def files(tmp_path: Path) -> Path:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content.randbytes(size))
+        os.utime(path, (1_700_000_000, 1_700_000_000))  # clients compare times of whole seconds
     return folder
 
 
