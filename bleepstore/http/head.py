@@ -52,6 +52,10 @@ _REQUEST_LINE: Final = re.compile(rb"(" + _TCHAR + rb"++) ([^ \r\n]++) (HTTP/[0-
 # uri-host [ ":" port ] (RFC 9110, section 7.2); empty where the target has no authority.
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+;=%\-]*+|\[[0-9A-Fa-f:.]++\])(?::[0-9]{0,5})?")
 
+_HOSTS_KEPT: Final = 256
+_HOST_KEPT: Final = 256
+"""How many hosts that were found well-formed are remembered, and how long they may be."""
+
 _SINGULAR: Final = frozenset((b"host", b"content-length", b"transfer-encoding"))
 
 
@@ -109,6 +113,7 @@ class HeadParser:
         self._max_head = max_head
         self._max_headers = max_headers
         self._headers: list[Header] = []
+        self._hosts: set[bytes] = set()
         self._complete = False
         self._llhttp = HttpRequestParser(self)
 
@@ -174,8 +179,11 @@ class HeadParser:
         if host is None:
             if head.minor == 1:
                 raise BadRequest("The Host header is missing.")
-        elif _HOST.fullmatch(host) is None:
-            raise BadRequest("The Host header is malformed.")
+        elif host not in self._hosts:
+            if _HOST.fullmatch(host) is None:
+                raise BadRequest("The Host header is malformed.")
+            if len(self._hosts) < _HOSTS_KEPT and len(host) <= _HOST_KEPT:
+                self._hosts.add(host)
         # llhttp goes on to expect a body, or nothing more at all, after any of these.
         stale = head.minor == 0
         length = field(b"content-length")

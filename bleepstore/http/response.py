@@ -67,7 +67,7 @@ def field_lines(headers: Sequence[Header]) -> bytes:
         return b""
     block = b"\r\n" + b"\r\n".join(map(b": ".join, headers))
     count = len(headers)
-    if block.count(b"\n") != count or block.count(b"\r") != count or b"\0" in block:
+    if block.count(b"\n") != count or block.count(b"\r") != count or 0 in block:
         clean = [(name.translate(_UNSAFE), value.translate(_UNSAFE)) for name, value in headers]
         return b"\r\n" + b"\r\n".join(map(b": ".join, clean))
     return block

@@ -137,7 +137,9 @@ class Ingest:
                     md5=digests.md5_hex(),
                     checksum=checksum,
                     extents=(Extent(size, data=body),) if size else (),
-                    scrub=digests.checksum(_CRC64NVME),
+                    scrub=checksum
+                    if checksum.algorithm is _CRC64NVME
+                    else digests.checksum(_CRC64NVME),
                 )
         return await self._store(payload, expectations, placement, checks, pieces)
 
