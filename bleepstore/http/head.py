@@ -129,8 +129,8 @@ class HeadParser:
         """Parse one head, from its first byte to the blank line that ends it.
 
         :raises BadRequest: it breaks the grammar, or its framing is ambiguous.
-        :raises InvalidURI: the target is in neither form that is served, or has a fragment or control
-            characters.
+        :raises InvalidURI: the target is in neither form that is served, or has a fragment or
+            control characters.
         :raises NotImplemented: the method is not one of HTTP's, or it is CONNECT.
         :raises RequestHeaderSectionTooLarge: a limit is passed.
         """

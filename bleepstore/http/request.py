@@ -36,6 +36,13 @@ class Request(WebRequest):
     :ivar began: when the head was complete, in the reactor's seconds.
     """
 
+    _chunked = False
+    _mute = False
+    """HEAD, 204 and 304: the body is accepted and not sent."""
+
+    _left = -1
+    """Bytes announced and not yet sent; -1 if none were announced."""
+
     def __init__(self, channel: HTTPChannel, head: Head, body: Body | NoBody, now: float) -> None:
         # twisted.web's constructor is not called, for the reason that webrequest gives
         self.channel = channel
@@ -48,10 +55,6 @@ class Request(WebRequest):
         self.client_host = channel.client_host
         self.secure = channel.secure
         self._head = head
-        self._refuse = channel.factory.refuse
-        self._chunked = False
-        self._mute = False  # HEAD, 204 and 304: the body is accepted and not sent
-        self._left = -1  # bytes announced and not yet sent; -1 if none were announced
 
     @property
     def clientproto(self) -> bytes:  # type: ignore[override]
@@ -239,7 +242,8 @@ class Request(WebRequest):
         A StoreError is the refusal itself.  Anything else is a defect: it is logged, and the
         client reads InternalError.  A failure for the reason that the client went is neither.
         """
-        gone = self.channel is None
+        channel = self.channel
+        gone = channel is None
         if isinstance(reason.value, StoreError):
             error = reason.value
         else:
@@ -247,9 +251,9 @@ class Request(WebRequest):
             expected = isinstance(reason.value, (ConnectionError, CancelledError))
             if not (gone and expected):
                 _log.failure("A request's handler failed.", failure=reason)
-        if gone:
+        if channel is None:
             return
         if self.startedWriting:
             self.abort()
         else:
-            self.respond(*self._refuse(error))
+            self.respond(*channel.factory.refuse(error))

@@ -34,15 +34,21 @@ _FROM = " FROM buckets b LEFT JOIN versions v ON v.bucket_id = b.id AND v.key = 
 _CONTENT = " LEFT JOIN contents c ON c.content_id = v.content_id"
 _CURRENT = " WHERE b.name = ?2 ORDER BY v.seq LIMIT 1"
 
-GET_OBJECT = f"SELECT b.record, {VERSION_COLUMNS}{_FROM}{_CURRENT}"
+GET_OBJECT = f"SELECT {VERSION_COLUMNS}, b.id, b.record{_FROM}{_CURRENT}"
 GET_OBJECT_WITH_MANIFEST = (
-    f"SELECT b.record, {VERSION_COLUMNS}, c.manifest{_FROM}{_CONTENT}{_CURRENT}"
+    f"SELECT {VERSION_COLUMNS}, c.manifest, b.id, b.record{_FROM}{_CONTENT}{_CURRENT}"
 )
+GET_OBJECT_OF_BUCKET = (
+    f"SELECT {VERSION_COLUMNS}, c.manifest FROM versions v{_CONTENT}"
+    " WHERE v.bucket_id = ?1 AND v.key = ?2 ORDER BY v.seq LIMIT 1"
+)
+"""For a bucket that is known of the same snapshot."""
+
 GET_VERSION = (
-    f"SELECT b.record, {VERSION_COLUMNS}, c.manifest{_FROM} AND v.version_id = ?3{_CONTENT}"
+    f"SELECT {VERSION_COLUMNS}, c.manifest, b.id, b.record{_FROM} AND v.version_id = ?3{_CONTENT}"
     " WHERE b.name = ?2 LIMIT 1"
 )
-GET_BUCKET = "SELECT record FROM buckets WHERE name = ?"
+GET_BUCKET = "SELECT id, record FROM buckets WHERE name = ?"
 GET_UPLOAD = "SELECT record FROM uploads WHERE upload_id = ?"
 GET_CREDENTIAL = "SELECT record FROM credentials WHERE access_key = ?"
 LIST_BUCKETS = (
@@ -93,13 +99,13 @@ class Reader:
         """See :class:`IMetadataReader`."""
         snapshot = self._snapshot
         if snapshot is not None and (known := snapshot.buckets.get(name)) is not None:
-            return known
+            return known[1]
         row = self.execute(GET_BUCKET, (name,)).fetchone()
         if row is None:
             raise NoSuchBucket(BucketName=name)
-        bucket = decode_bucket(row[0])
+        bucket = decode_bucket(row[1])
         if snapshot is not None:
-            snapshot.buckets[name] = bucket
+            snapshot.buckets[name] = (row[0], bucket)
         return bucket
 
     def list_buckets(self, owner_id: str, prefix: str, after: str, limit: int) -> BucketPage:
@@ -115,20 +121,29 @@ class Reader:
         self, bucket: str, key: str, version_id: str, with_manifest: bool
     ) -> ObjectLookup:
         """See :class:`IMetadataReader`."""
+        snapshot = self._snapshot
         if version_id:
             cursor = self.execute(GET_VERSION, (key.encode(), bucket, version_id))
-        elif with_manifest:
-            cursor = self.execute(GET_OBJECT_WITH_MANIFEST, (key.encode(), bucket))
-        else:
+        elif not with_manifest:
             cursor = self.execute(GET_OBJECT, (key.encode(), bucket))
+        elif snapshot is not None and (known := snapshot.buckets.get(bucket)) is not None:
+            bucket_id, found = known
+            row = self.execute(GET_OBJECT_OF_BUCKET, (bucket_id, key.encode())).fetchone()
+            if row is None:
+                return ObjectLookup(found, None)
+            return ObjectLookup(found, version_of(key, row[:12]), decode_manifest(row[12]))
+        else:
+            cursor = self.execute(GET_OBJECT_WITH_MANIFEST, (key.encode(), bucket))
         row = cursor.fetchone()
         if row is None:
             raise NoSuchBucket(BucketName=bucket)
-        found = decode_bucket(row[0])
-        if row[1] is None:
+        found = decode_bucket(row[-1])
+        if snapshot is not None:
+            snapshot.buckets[bucket] = (row[-2], found)
+        if row[0] is None:
             return ObjectLookup(found, None)
-        version = version_of(key, row[1:13])
-        return ObjectLookup(found, version, decode_manifest(row[13]) if with_manifest else None)
+        manifest = decode_manifest(row[12]) if with_manifest else None
+        return ObjectLookup(found, version_of(key, row[:12]), manifest)
 
     def get_upload(self, bucket: str, key: str, upload_id: str) -> Upload:
         """See :class:`IMetadataReader`."""

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from bleepstore.errors import NoSuchBucket, ServiceUnavailable
+from bleepstore.interfaces.metadata import ObjectLookup
 from bleepstore.metadata.sqlite import SqliteMetadata
 from bleepstore.streams.threads import ImmediateThreads
 from tests.contract.metadata_engines import Turns
-from tests.metadata.values import OWNER, bucket
+from tests.metadata.values import OWNER, bucket, put
 
 
 @pytest.fixture
@@ -63,6 +64,29 @@ def test_whoever_is_answered_finds_the_change_in_the_same_turn(
         return (await store.get_bucket("new")).name
 
     assert turns.run(create_and_look()) == "new"
+
+
+def test_an_object_of_a_bucket_that_is_known_is_found_as_that_of_any_other(
+    store: SqliteMetadata, turns: Turns
+) -> None:
+    turns.run(store.submit(put("k", b"bytes")))
+    turns.run(store.submit(put("k", b"other")))
+    turns.clock.advance(0)
+
+    def lookups() -> list[ObjectLookup]:
+        return [
+            turns.at_once(store.get_object("bucket", key, with_manifest=True))
+            for key in ("k", "missing")
+        ]
+
+    first = lookups()
+    assert lookups() == first
+    assert first[0].manifest is not None
+    assert first[0].manifest.extents[0].data == b"other"
+    assert first[1].version is None
+    for _ in range(2):
+        with pytest.raises(NoSuchBucket):
+            turns.at_once(store.get_object("nowhere", "k", with_manifest=True))
 
 
 def test_what_a_listing_shows_is_found_in_the_same_turn(
