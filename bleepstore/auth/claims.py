@@ -135,8 +135,8 @@ def check_signed_headers(
     if len(signed) != len(listed.names):
         raise refuse("a header is listed twice in SignedHeaders.", {})
     if b"host" in signed:
-        for name in headers.keys() - signed:  # few: Authorization, User-Agent, Content-Length
-            if name[:6] == b"x-amz-":
+        for name in headers:
+            if name not in signed and name[:6] == b"x-amz-":
                 break
         else:
             return

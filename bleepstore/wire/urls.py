@@ -8,6 +8,7 @@ from urllib.parse import quote_plus, unquote_to_bytes
 from bleepstore.errors import InvalidURI
 
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_PERCENT = ord("%")
 _PLAIN = re.compile(r"[A-Za-z0-9/._*-]*")
 
 
@@ -16,7 +17,7 @@ def decode_bytes(raw: bytes) -> bytes:
 
     :raises InvalidURI: a ``%`` without two hex digits.
     """
-    if b"%" not in raw:
+    if _PERCENT not in raw:
         return raw
     if _BAD_ESCAPE.search(raw):
         raise InvalidURI(URI=raw.decode("latin-1"))
