@@ -24,6 +24,7 @@ from bleepstore.config.problems import ConfigError
 from bleepstore.config.sections import Config
 from bleepstore.node.ending import exit_with
 from bleepstore.node.problems import StartError
+from bleepstore.node.signals import stop_once
 from bleepstore.node.tree import INodeReactor, Node, wall_clock
 from bleepstore.observability.destinations import (
     EventDestination,
@@ -119,6 +120,8 @@ class Program(Node):
             self._destination, EventDestination
         ):
             parent.setComponent(ILogObserver, self._observer)  # type: ignore[no-untyped-call]
+            # The reactor installs its handlers as it starts to run.
+            self._core.callWhenRunning(stop_once)
 
     def startService(self) -> Deferred[None]:
         """Start; see :class:`Node`."""

@@ -24,7 +24,7 @@ PAUSE = 0.1
 """Seconds between two units while there are more."""
 
 FIRST = 10.0
-"""Seconds from the start to the first unit."""
+"""Seconds from the start to the first unit, or an interval if that is less."""
 
 
 @implementer(IPart)
@@ -46,7 +46,7 @@ class UploadExpiry:
         self._released = released
         self._max_age = round(max_age * 1000)
         self._periodic = Periodic(
-            clock, "upload expiry", self.expire, interval=interval, first=FIRST
+            clock, "upload expiry", self.expire, interval=interval, first=min(FIRST, interval)
         )
 
     async def start(self) -> None:

@@ -6,6 +6,7 @@ The latter is refused rather than ignored: a setting that does nothing is a trap
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Mapping
 from ipaddress import ip_address
 
@@ -109,12 +110,28 @@ def _contradictions(config: Config) -> list[tuple[str, str]]:
                 found.append((f"server.listen[{number}]", advice))
         if not server.listen and not is_loopback(server.host):
             found.append(("server.host", advice))
+    found += _shared_paths(config)
     seen = {auth.access_key}
     for number, extra in enumerate(auth.credentials):
         if extra.access_key in seen:
             found.append((f"auth.credentials[{number}].access_key", "is given twice"))
         seen.add(extra.access_key)
     return found
+
+
+def _shared_paths(config: Config) -> list[tuple[str, str]]:
+    """Two stores that were given one file."""
+    metadata, storage = config.metadata, config.storage
+    if metadata.engine != "sqlite":
+        return []
+    key, path = {
+        "local": ("storage.local.root_dir", storage.local.root_dir),
+        "sqlite": ("storage.sqlite.path", storage.sqlite.path),
+        "memory": ("storage.memory.snapshot_path", storage.memory.snapshot_path),
+    }.get(storage.backend, ("", ""))
+    if path and os.path.abspath(path) == os.path.abspath(metadata.sqlite.path):
+        return [(key, "must be another path than metadata.sqlite.path")]
+    return []
 
 
 def _unserved(config: Config) -> list[tuple[str, str]]:

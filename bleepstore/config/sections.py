@@ -53,7 +53,10 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     ] = ""
     log_level: Annotated[
         Literal["debug", "info", "warn", "error"],
-        Setting("The least level that is logged; one line a request is logged at `info`."),
+        Setting(
+            "The least level that is logged; one line a request is logged at `info`. Where the "
+            "server listens is always said."
+        ),
     ] = "info"
     log_format: Annotated[
         Literal["text", "json"], Setting("Lines to read, or one JSON object a line.")

@@ -101,6 +101,9 @@ class IMetadataReader(Interface):
     def referenced_blobs(blob_ids: Sequence[str]) -> Awaitable[frozenset[str]]:
         """Which of these blobs some content, or an upload, references."""
 
+    def last_epoch() -> Awaitable[int]:
+        """The number of the last epoch that was opened; 0 while none was, so all is new."""
+
     def totals() -> Awaitable[Totals]:
         """How much the store holds."""
 

@@ -17,7 +17,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from bleepstore.metadata.schema import UnusableDatabase, is_ours, prepare
+from bleepstore.metadata.schema import UnusableDatabase, is_ours, prepare, require_readable
 
 WRITER_CACHE_KIB = 16 * 1024
 READER_CACHE_KIB = 4 * 1024
@@ -99,6 +99,7 @@ class Database:
             if mode != "wal":
                 raise UnusableDatabase(f"{self.path}: its file system has no shared memory for WAL")
             prepare(connection, str(self.path))
+            require_readable(connection)
             connection.execute("PRAGMA busy_timeout = 0")
         except BaseException:
             connection.close()

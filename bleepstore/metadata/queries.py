@@ -99,6 +99,10 @@ class Queries(ABC):
         """See :class:`IMetadataReader`."""
         return await self._scan(Reader.referenced_blobs, blob_ids)
 
+    async def last_epoch(self) -> int:
+        """See :class:`IMetadataReader`."""
+        return self._reader.last_epoch()
+
     async def totals(self) -> Totals:
         """See :class:`IMetadataReader`."""
         return self._reader.totals()

@@ -69,6 +69,7 @@ STALE_UPLOADS = (
 )
 RELEASED_BLOBS = "SELECT blob_id FROM released ORDER BY blob_id LIMIT ?"
 REFERENCED_BLOBS = "SELECT blob_id FROM blobs WHERE blob_id IN (SELECT value FROM json_each(?))"
+LAST_EPOCH = "SELECT coalesce(max(number), 0) FROM epochs"
 TOTALS = "SELECT name, value FROM state WHERE name IN ('buckets', 'objects') ORDER BY name"
 
 _decode_parts = msgspec.json.Decoder(list[tuple[int, int, str, int, int, str]]).decode
@@ -185,6 +186,11 @@ class Reader:
         """See :class:`IMetadataReader`."""
         rows = self.execute(REFERENCED_BLOBS, (json.dumps(list(blob_ids)),)).fetchall()
         return frozenset(blob_id for (blob_id,) in rows)
+
+    def last_epoch(self) -> int:
+        """See :class:`IMetadataReader`."""
+        ((number,),) = self.execute(LAST_EPOCH).fetchall()
+        return int(number)
 
     def totals(self) -> Totals:
         """See :class:`IMetadataReader`."""

@@ -133,6 +133,17 @@ def prepare(connection: sqlite3.Connection, path: str) -> None:
         raise
 
 
+def require_readable(connection: sqlite3.Connection) -> None:
+    """Look at the first row of every table: a badly damaged file is found out at once, not by the
+    first client who needs it.  What lies deeper, ``PRAGMA integrity_check`` finds.
+
+    :raises sqlite3.DatabaseError: it is damaged.
+    """
+    tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+    for (name,) in tables:
+        connection.execute(f"SELECT * FROM {name} LIMIT 1").fetchall()
+
+
 def is_ours(connection: sqlite3.Connection, path: str) -> bool:
     """Whether the tables are there; False: the database is empty.
 

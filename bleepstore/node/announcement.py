@@ -33,6 +33,13 @@ def warnings(config: Config) -> list[str]:
             f"The default credentials are in use: {DEFAULT_ACCESS_KEY} / {DEFAULT_SECRET_KEY}. "
             "Set BLEEPSTORE_ACCESS_KEY and BLEEPSTORE_SECRET_KEY to have your own."
         )
+    storage = config.storage
+    if config.metadata.engine != "memory" and storage.backend == "memory":
+        lost = "all" if storage.memory.persistence == "none" else "those after the last snapshot"
+        found.append(
+            "Object data is in memory (storage.backend), metadata is not: after a crash objects "
+            f"are listed whose bytes are lost, {lost} of more than storage.inline_max_bytes."
+        )
     return found
 
 

@@ -37,12 +37,12 @@ def lock_data(config: Config) -> tuple[DataLock, ...]:
     files: list[tuple[str, str]] = []
     if metadata.engine == "sqlite":
         files.append((metadata.sqlite.path, "metadata.sqlite.path"))
-    if storage.backend == "sqlite":
-        files.append((storage.sqlite.path, "storage.sqlite.path"))
     if storage.backend == "memory" and storage.memory.persistence == "snapshot":
         files.append((storage.memory.snapshot_path, "storage.memory.snapshot_path"))
     locks: list[DataLock] = []
     try:
+        if storage.backend == "sqlite":  # the store has the file's lock itself, by the same name
+            make_directory(os.path.dirname(storage.sqlite.path) or ".", "storage.sqlite.path")
         for path, setting in files:
             make_directory(os.path.dirname(path) or ".", setting)
             locks.append(DataLock(path, setting))

@@ -114,7 +114,7 @@ class Node(OrderedService):
         except Exception as error:
             _log.failure("BleepStore cannot start")
             return f"{type(error).__name__}: {error}"
-        _log.info("{line}", line=announcement(self._config, self.urls))
+        _log.info("{line}", line=announcement(self._config, self.urls), always=True)
         for warning in warnings(self._config):
             _log.warn("{warning}", warning=warning)
         notify("READY=1")

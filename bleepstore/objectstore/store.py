@@ -27,6 +27,13 @@ from bleepstore.objectstore.uploads import Uploads
 from bleepstore.streams.ingest import INLINE_MAX, Ingest
 
 
+class MismatchedStores(RuntimeError):
+    """The blobs are not those of the metadata; the message is for the operator.
+
+    To go on would give names a second time, and sweep what another metadata may still reference.
+    """
+
+
 @implementer(IPart)
 class ObjectStore:
     """The use cases, over one metadata store and one blob store.
@@ -89,8 +96,17 @@ class ObjectStore:
         self.listings = Listings(metadata, self.accounts)
 
     async def start(self) -> None:
-        """Open the epoch under which blobs are written."""
-        used = await self._highest_epoch() if self._volatile else 0
+        """Open the epoch under which blobs are written.
+
+        :raises MismatchedStores: blobs are there, and durable metadata that has never named one.
+        """
+        is_new = self._volatile or not await self._metadata.last_epoch()
+        used = await self._highest_epoch() if is_new else 0
+        if used and not self._volatile:
+            raise MismatchedStores(
+                "there is object data of an earlier metadata, but the configured metadata is new; "
+                "give the metadata that belongs to it, or an empty place for object data"
+            )
         epoch = 0
         while epoch <= used:
             result = await self._metadata.submit(OpenEpoch(at=self._now(), node_id=self._node_id))

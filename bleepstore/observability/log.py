@@ -114,7 +114,7 @@ class LogObserver:
     """Writes Twisted's log events as lines of ours.
 
     Twisted speaks of its own doings (factories, ports, its version) at level info; here that
-    is debug.
+    is debug.  An event with ``always=True`` is written whatever the level.
     """
 
     def __init__(self, writer: LogWriter, log_format: LogFormat, level: str) -> None:
@@ -125,7 +125,7 @@ class LogObserver:
 
     def __call__(self, event: LogEvent) -> None:
         level = _level_of(event)
-        if LEVELS.index(level) < self._least:
+        if LEVELS.index(level) < self._least and not event.get("always"):
             return
         at = self._timestamp(int(event.get("log_time", 0.0) * 1000))
         self._writer.write(self._format(event, at, level), level)

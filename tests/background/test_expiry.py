@@ -111,3 +111,16 @@ def test_it_looks_after_the_start_and_tries_again_what_failed(world: World) -> N
     assert in_progress(world) == []
     run(expiry.stop())
     assert not clock.getDelayedCalls()
+
+
+def test_a_shorter_interval_is_kept_from_the_start(world: World) -> None:
+    create(world, "old")
+    world.time += 8 * DAY * 1000
+    clock = Clock()
+    expiry = module.UploadExpiry(
+        clock, lambda: world.time, world.metadata, lambda: None, interval=0.1, max_age=7 * DAY
+    )
+    run(expiry.start())
+    clock.advance(0.1)
+    assert in_progress(world) == []
+    run(expiry.stop())

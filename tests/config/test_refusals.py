@@ -127,3 +127,19 @@ def test_what_is_not_in_this_version_is_refused_and_not_ignored(variable: str, v
     assert problem.startswith(f"BLEEPSTORE__{variable}: {key}: ")
     assert "is not in this version of BleepStore" in problem
     assert "hunter2" not in problem
+
+
+@pytest.mark.parametrize(
+    ("backend", "key"),
+    [
+        ("local", "storage.local.root_dir"),
+        ("sqlite", "storage.sqlite.path"),
+        ("memory", "storage.memory.snapshot_path"),
+    ],
+)
+def test_two_stores_cannot_have_one_path(backend: str, key: str) -> None:
+    variable = "BLEEPSTORE__" + key.replace(".", "__").upper()
+    environ = {"BLEEPSTORE__STORAGE__BACKEND": backend, variable: "data/../data/metadata.db"}
+    (problem,) = problems(environ)
+    assert problem == f"{variable}: {key}: must be another path than metadata.sqlite.path"
+    assert load(environ={**environ, "BLEEPSTORE__METADATA__ENGINE": "memory"})

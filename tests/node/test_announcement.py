@@ -60,3 +60,11 @@ def test_other_stores_are_named() -> None:
         BACKEND="memory", MEMORY__PERSISTENCE="snapshot", MEMORY__SNAPSHOT_PATH="/s"
     )
     assert "objects: sqlite, ./data/objects.db)" in shown(BACKEND="sqlite")
+
+
+def test_bytes_that_a_restart_loses_are_warned_of_where_their_metadata_stays() -> None:
+    memory = {**OWN, "BLEEPSTORE__STORAGE__BACKEND": "memory"}
+    (warning,) = warnings(load(environ=memory, directory="/nonexistent"))
+    assert warning.startswith("Object data is in memory (storage.backend), metadata is not: ")
+    both = {**memory, "BLEEPSTORE__METADATA__ENGINE": "memory"}
+    assert warnings(load(environ=both, directory="/nonexistent")) == []
