@@ -570,9 +570,11 @@ class MetadataContract:
         do(DeleteCredential(at=3, access_key="AK1"), DeleteCredential(at=3, access_key="AK1"))
         assert ask("get_credential", "AK1") is None
 
-    def test_every_epoch_is_another_number(self, do: Any) -> None:
+    def test_every_epoch_is_another_number(self, do: Any, ask: Any) -> None:
+        assert ask("last_epoch") == 0
         assert do(OpenEpoch(at=1, node_id="n1")) == Epoch(number=1)
         assert do(OpenEpoch(at=1, node_id="n1")) == Epoch(number=2)
+        assert ask("last_epoch") == 2
 
     def test_point_reads_do_not_suspend(self, store: Any, turns: Turns, do: Any) -> None:
         do(bucket(), put("key"), upload())
