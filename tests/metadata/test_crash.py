@@ -7,7 +7,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from twisted.internet.defer import Deferred
@@ -69,7 +68,6 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
         # By what it said, not by the clock: the kill falls while it works, wherever that is.
         for _ in range(dice.randrange(30, 900)):
             lines.append(process.stdout.readline().decode())
-        time.sleep(dice.random() * 0.004)
         os.kill(process.pid, signal.SIGKILL)
         lines += process.stdout.read().decode().splitlines(keepends=True)
         process.wait()
