@@ -30,6 +30,14 @@ _INDEX_BITS = 24
 _DELETE_STEP = 64  # chunks in one transaction
 _PATIENCE_MS = 10_000
 _CACHE_KIB = 2048
+_NO_ROOM = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR_WRITE,
+        sqlite3.SQLITE_IOERR_TRUNCATE,
+        sqlite3.SQLITE_IOERR_SHMSIZE,
+    }
+)
 
 _SCHEMA = f"""
 PRAGMA page_size = 16384;
@@ -236,11 +244,12 @@ def _configure(connection: sqlite3.Connection) -> None:
 def refusing() -> Iterator[None]:
     """Turn SQLite's word for a full disk into the domain's.
 
-    :raises InsufficientStorage: instead of SQLITE_FULL, and of a write that the system refused.
+    :raises InsufficientStorage: instead of SQLITE_FULL (ENOSPC), and of what the system refused
+        for the file or its shared memory to grow (EDQUOT, EFBIG).
     """
     try:
         yield
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE):
+        if error.sqlite_errorcode in _NO_ROOM:
             raise InsufficientStorage from error
         raise

@@ -11,6 +11,7 @@ import pytest
 
 from bleepstore.blobs.disk import UnusableStore
 from bleepstore.blobs.sqlite import SqliteBlobStore
+from bleepstore.blobs.sqlite_file import refusing
 from bleepstore.errors import InsufficientStorage, InternalError
 from bleepstore.streams.threads import ImmediateThreads
 from tests.blobs.worlds import files_of_at_most
@@ -159,6 +160,31 @@ def test_a_finish_that_fails_fails_for_all_that_shared_it(world: World) -> None:
     for writer in writers:
         world.run(writer.abort())
     assert world.ids() == set()
+
+
+def failing(code: int) -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError("as SQLite says it")
+    error.sqlite_errorcode = code
+    return error
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR_WRITE,
+        sqlite3.SQLITE_IOERR_TRUNCATE,
+        sqlite3.SQLITE_IOERR_SHMSIZE,
+    ],
+)
+def test_what_cannot_grow_is_full(code: int) -> None:
+    with pytest.raises(InsufficientStorage), refusing():
+        raise failing(code)
+
+
+def test_another_failure_of_the_disk_is_not_taken_for_a_full_one() -> None:
+    with pytest.raises(sqlite3.OperationalError), refusing():
+        raise failing(sqlite3.SQLITE_IOERR_READ)
 
 
 def test_a_blob_deleted_under_a_reader_is_an_error_and_never_short(world: World) -> None:
