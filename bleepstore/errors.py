@@ -60,10 +60,6 @@ class InvalidBucketName(StoreError):
     message = "The specified bucket is not valid."
 
 
-class TooManyBuckets(StoreError):
-    message = "You have attempted to create more buckets than allowed"
-
-
 class InvalidLocationConstraint(StoreError):
     message = "The specified location-constraint is not valid"
 
@@ -118,14 +114,6 @@ class NotModified(StoreError):
 
 class InvalidStorageClass(StoreError):
     message = "The storage class you specified is not valid"
-
-
-class InvalidObjectState(StoreError):
-    message = "The operation is not valid for the current state of the object."
-
-
-class ConditionalRequestConflict(StoreError):
-    message = "The conditional request cannot succeed due to a conflicting operation."
 
 
 class OperationAborted(StoreError):
@@ -233,10 +221,6 @@ class UnresolvableGrantByEmailAddress(StoreError):
     message = "The e-mail address you provided does not match any account on record."
 
 
-class AccessControlListNotSupported(StoreError):
-    message = "The bucket does not allow ACLs"
-
-
 class MethodNotAllowed(StoreError):
     message = "The specified method is not allowed against this resource."
 
@@ -286,10 +270,6 @@ class SignatureDoesNotMatch(StoreError):
         "The request signature we calculated does not match the signature you provided. "
         "Check your key and signing method."
     )
-
-
-class InvalidSecurity(StoreError):
-    message = "The provided security credentials are not valid."
 
 
 class InvalidToken(StoreError):
