@@ -172,11 +172,11 @@ _SERVED = (
     ),
     Operation(
         "AbortMultipartUpload", "DELETE", _OBJECT, "uploadId", "s3:AbortMultipartUpload",
-        permission=_WRITE, note="its parts are given back at once",
+        note="also by who began the upload; its parts are given back at once",
     ),
     Operation(
-        "ListParts", "GET", _OBJECT, "uploadId", "s3:ListMultipartUploadParts", permission=_WRITE,
-        note="part-number-marker, max-parts",
+        "ListParts", "GET", _OBJECT, "uploadId", "s3:ListMultipartUploadParts",
+        note="also by who began the upload; part-number-marker, max-parts",
     ),
 )  # fmt: skip
 
