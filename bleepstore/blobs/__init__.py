@@ -2,8 +2,8 @@
 
 - ``local``: one file a blob; ``memory``: in this process, with snapshots if asked for;
   ``sqlite``: rows of chunks in a file of its own.
-- ``disk`` has what stores on a disk share: the mark on a directory, the lock, and what a full
-  disk looks like.
+- ``local_layout`` and ``local_file``, ``sqlite_file``, ``memory_snapshot``: what lies on the disk;
+- ``disk``: what stores on a disk share: the lock, whole writes, and what a full disk looks like.
 
 All of them pass ``tests/contract/blobs.py``.
 """

@@ -6,9 +6,10 @@ The layers, from the bottom; each module knows only those above it in this list:
 - ``database``: files, connections, pragmas, what a failing disk looks like;
 - ``transaction``: counters and statements of one open transaction; ``contents`` and
   ``versions``: the two things it holds together;
-- ``apply_*``: one deterministic function per command; ``machine``: groups of commands;
-- ``reader``, ``bounds``, ``listing``, ``upload_listing``: queries; ``digest``: the hash
-  of all there is;
+- ``assembly``: ETag and checksum of parts; ``apply_*``: one deterministic function per command;
+  ``machine``: groups of commands;
+- ``snapshot``: what the point reads of one turn share; ``reader``, ``bounds``, ``listing``,
+  ``upload_listing``: queries; ``readers``: those of threads; ``digest``: the hash of all there is;
 - ``groupcommit`` and ``checkpoints``: when to commit, and when to empty the log;
 - ``queries``, ``sqlite``, ``memory``: the implementations of the interfaces.
 

@@ -1,4 +1,4 @@
-"""What is served beside S3: health, metrics and the documentation (docs/CONTRACT).
+"""What is served beside S3: health, metrics and the documentation.
 
 The pages need no signature and shadow no bucket: their names are reserved.  They are found by
 their exact path, in path style only: ``/health`` of a bucket's own host is that bucket's key.
