@@ -159,7 +159,9 @@ class FileReader:
                 data = await self._threads.run(self._file.read, size, self._position)
             except OSError as error:
                 raise InternalError(f"blob {self._blob_id} cannot be read: {error}") from error
-            if not data and self._left:
+            if not self._left:
+                return b""  # it was closed meanwhile
+            if not data:
                 raise InternalError(f"blob {self._blob_id} ends at {self._position}")
         self._position += len(data)
         self._left -= len(data)

@@ -243,8 +243,10 @@ class _Reader:
             return b""
         index, start = divmod(self._position, CHUNK)
         chunk = await self._threads.run(self._database.chunk, self._number, index)
+        if not self._left:
+            return b""  # it was closed meanwhile
         data = (chunk or b"")[start : start + self._left]
-        if not data and self._left:
+        if not data:
             raise InternalError(f"the blob {self._blob_id} ends at {self._position}")
         self._position += len(data)
         self._left -= len(data)

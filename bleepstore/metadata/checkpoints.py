@@ -82,7 +82,9 @@ class Checkpoints:
         except sqlite3.Error as error:
             # The log stays as it is, and valid; the next checkpoint copies it.
             _log.warn("The write-ahead log could not be copied: {error}", error=error)
-            return False
+        except Exception:
+            _log.failure("The write-ahead log could not be copied")
+        return False
 
     def _checkpoint(self, mode: str) -> bool:
         ((busy, frames, copied),) = self._connection.execute(

@@ -1,4 +1,4 @@
-"""The metrics of docs/CONTRACT ("Metrics"): counted cheaply, shown to Prometheus when it asks.
+"""The metrics: counted cheaply, shown to Prometheus when it asks.
 
 Counting happens once a finished request, on the reactor's thread, in plain dicts and lists:
 no lock, no label object, no string formatting.  prometheus_client is imported by the first

@@ -32,7 +32,7 @@ from bleepstore.streams.batches import Batches
 from bleepstore.streams.digests import Digests, decode_base64, decode_content_md5, encode_base64
 
 INLINE_MAX = 16 * 1024
-"""Bytes up to which a body is kept beside its metadata (DESIGN.md has the measurement)."""
+"""Bytes up to which a body is kept beside its metadata; above it a file costs no more."""
 
 BATCHES = 4 * 1024 * 1024
 """Bytes that one batch of each large body may take; there are a few of each (``batches``)."""
