@@ -17,8 +17,8 @@ C. Gong, "Testing and Verifying Concurrent Objects", 1993; G. Lowe, "Testing for
 effect already.  Effects are placed as late as possible: only when an operation returns are those
 under way put before it, in all orders.  Three observations keep the set small:
 
-- An operation under way that would change nothing and has the right outcome may have its instant
-  at once: nobody can tell, and there is one obligation less.
+- An operation under way that changes nothing (a read, or a refused write) may have its instant
+  as soon as its outcome is right: nobody can tell, and there is one obligation less.
 - One without an outcome is never needed unless it changes the state.
 - Of two configurations that differ only in which operations without an outcome were used up, one
   that used fewer can do all that the other can.
@@ -78,6 +78,11 @@ class Operation(Struct, frozen=True, kw_only=True):
     def reads(self) -> bool:
         """Whether it can never change anything."""
         return self.action in ("get", "list")
+
+    @property
+    def idle(self) -> bool:
+        """Whether it is known to have changed nothing, whenever it took effect."""
+        return self.outcome is not None and (self.reads or self.outcome != DONE)
 
     def __str__(self) -> str:
         what = self.bucket + (f"/{self.key}" if self.key else "")
@@ -209,7 +214,8 @@ def check_keys(operations: Iterable[Operation]) -> list[Violation]:
     for bucket, found in sorted(listings.items()):
         known = {key for of, key in by_key if of == bucket}
         for listing in found:
-            strange = [key for key, _ in listing.outcome or () if key not in known]
+            listed = listing.outcome if isinstance(listing.outcome, tuple) else ()
+            strange = [key for key, _ in listed if key not in known]
             if strange:
                 why = f"{listing}\nlists {strange[0]}, which nobody ever wrote"
                 violations.append(Violation(bucket, why))
@@ -276,6 +282,7 @@ class Search(Generic[S]):
         self._operations = operations
         self._apply = apply
         self._open: dict[int, Operation] = {}
+        self._idle: dict[int, Operation] = {}  # those of them that change nothing
         self._unknown = sum(1 << n for n, each in enumerate(operations) if each.outcome is None)
         self._configurations = _Configurations[S](self._unknown)
         self._configurations.add(initial, 0)
@@ -286,11 +293,14 @@ class Search(Generic[S]):
             operation = self._operations[number]
             if not returns:
                 self._open[number] = operation
-                self._renew(iter(self._configurations))
+                if operation.idle:
+                    self._idle[number] = operation
+                    self._renew(number, operation)
                 continue
             states = [state for state, _ in self._configurations]
             self._return(number)
             del self._open[number]
+            self._idle.pop(number, None)
             if not len(self._configurations):
                 return Failure(operation, tuple(dict.fromkeys(states)))
         return None
@@ -304,19 +314,21 @@ class Search(Generic[S]):
         ]
         return ((number, returns) for _, returns, number in sorted(events))
 
-    def _renew(self, configurations: Iterator[tuple[S, int]]) -> None:
+    def _renew(self, number: int, operation: Operation) -> None:
+        """Give an operation that changes nothing its instant wherever the outcome is right."""
         renewed = _Configurations[S](self._unknown)
-        for state, done in configurations:
-            renewed.add(state, self._settle(state, done))
+        for state, done in self._configurations:
+            settled = self._apply(state, operation) == (state, operation.outcome)
+            renewed.add(state, done | settled << number)
         self._configurations = renewed
 
     def _settle(self, state: S, done: int) -> int:
-        """Give their instant to all that may have it at once, unnoticed."""
-        for number, operation in self._open.items():
-            if not done >> number & 1 and operation.outcome is not None:
-                after, outcome = self._apply(state, operation)
-                if after == state and outcome == operation.outcome:
-                    done |= 1 << number
+        """Give all that change nothing their instant, if the outcome is right."""
+        for number, operation in self._idle.items():
+            if not done >> number & 1 and (
+                self._apply(state, operation) == (state, operation.outcome)
+            ):
+                done |= 1 << number
         return done
 
     def _return(self, returning: int) -> None:
@@ -365,8 +377,9 @@ class _Configurations(Generic[S]):
         """False if it is useless."""
         spent = done & self._unknown
         others = self._spent.setdefault((state, done & ~self._unknown), [])
-        if any(other & ~spent == 0 for other in others):
-            return False
+        for other in others:
+            if other & ~spent == 0:
+                return False
         kept = [other for other in others if spent & ~other]
         self._count += len(kept) + 1 - len(others)
         others[:] = [*kept, spent]
@@ -395,7 +408,7 @@ def _explain(
     relevant = [each for each in operations if each.called <= wrong.returned]
     for each in list(relevant):  # what saw or changed nothing that matters
         fewer = [other for other in relevant if other is not each]
-        if each is not wrong and each.outcome != DONE and each.outcome is not None:
+        if each is not wrong and each.idle:
             again = Search(fewer, apply, initial).run()
             if again is not None and again.operation is wrong:
                 relevant, failure = fewer, again
