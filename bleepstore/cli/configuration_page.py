@@ -54,13 +54,18 @@ Endpoint strings in `server.listen` are those of Twisted, for example:
 | `ssl:9443:privateKey=/etc/bleepstore/key.pem:certKey=/etc/bleepstore/cert.pem` | TLS |
 | `systemd:domain=INET6:index=0` | the first socket of a systemd socket unit |
 | `unix:/run/bleepstore/s3.sock` | a UNIX socket |
+
+The settings of `cluster` are for `metadata.engine: raft` alone; how a cluster is run is in
+[operations.md](operations.md#clusters). Without `cluster.tls` nodes speak to each other in plain
+text, and whoever reaches `cluster.bind_addr` can read and change everything that is stored: give it
+an address of a network that the cluster has for itself, or certificates.
 """
 
 _NOT_YET = {
     "server.workers": "other than 1",
     "server.admin_port": "",
     "server.admin_token": "",
-    "metadata.engine": "other than `sqlite` and `memory`",
+    "metadata.engine": "`local`, `dynamodb`, `firestore` and `cosmos`",
     "metadata.local": "",
     "metadata.dynamodb": "",
     "metadata.firestore": "",
@@ -70,7 +75,7 @@ _NOT_YET = {
     "storage.gcp": "",
     "storage.azure": "",
     "encryption": "",
-    "cluster": "",
+    "cluster.replication_factor": "",
     "queue": "",
 }
 """What ``config.refusals`` refuses, or what only something refused would read."""

@@ -10,6 +10,7 @@ import os.path
 from collections.abc import Mapping
 from ipaddress import ip_address
 
+from bleepstore.config.cluster_refusals import cluster_problems
 from bleepstore.config.schema import Section, declared
 from bleepstore.config.sections import (
     DEFAULT_ACCESS_KEY,
@@ -32,7 +33,7 @@ def problems(config: Config, origins: Mapping[str, str]) -> list[str]:
 
     :param origins: where each setting was given, by dotted key.
     """
-    found = [*_contradictions(config), *_unserved(config)]
+    found = [*_contradictions(config), *_unserved(config), *_cluster(config)]
     return [f"{_origin(key, origins)}{key}: {sentence}" for key, sentence in found]
 
 
@@ -122,7 +123,7 @@ def _contradictions(config: Config) -> list[tuple[str, str]]:
 def _shared_paths(config: Config) -> list[tuple[str, str]]:
     """Two stores that were given one file."""
     metadata, storage = config.metadata, config.storage
-    if metadata.engine != "sqlite":
+    if metadata.engine not in ("sqlite", "raft"):
         return []
     key, path = {
         "local": ("storage.local.root_dir", storage.local.root_dir),
@@ -147,12 +148,34 @@ def _unserved(config: Config) -> list[tuple[str, str]]:
         found.append(("storage.backend", f"{backend} {_NOT_YET}; choose local, memory or sqlite"))
     for name, section, default, what in (
         ("encryption", config.encryption, EncryptionConfig(), "encryption"),
-        ("cluster", config.cluster, ClusterConfig(), "the cluster"),
         ("queue", config.queue, QueueConfig(), "the event queue"),
     ):
         found += [
             (key, f"{what} {_NOT_YET}; leave it out") for key in _changed(name, section, default)
         ]
+    return found
+
+
+def _cluster(config: Config) -> list[tuple[str, str]]:
+    """The cluster's settings: all that is wrong with them, or that nothing asks for them."""
+    cluster = config.cluster
+    if config.metadata.engine != "raft":
+        return [
+            (key, "is for metadata.engine: raft; leave it out")
+            for key in _changed("cluster", cluster, ClusterConfig())
+        ]
+    found = cluster_problems(config)
+    if cluster.replication_factor != ClusterConfig().replication_factor:
+        found.append(
+            ("cluster.replication_factor", f"replication of large objects {_NOT_YET}; leave it out")
+        )
+    if config.storage.backend not in ("local", "sqlite"):
+        found.append(
+            (
+                "storage.backend",
+                f"{config.storage.backend} is not for a node of a cluster; choose local or sqlite",
+            )
+        )
     return found
 
 

@@ -168,9 +168,14 @@ class MetadataConfig(Section, frozen=True, kw_only=True):
 
     engine: Annotated[
         Literal["sqlite", "memory", "local", "raft", "dynamodb", "firestore", "cosmos"],
-        Setting("`memory` keeps nothing over a restart."),
+        Setting(
+            "`memory` keeps nothing over a restart. `raft` keeps the same database on every node "
+            "of a cluster."
+        ),
     ] = "sqlite"
-    sqlite: Annotated[SqliteMetadataConfig, Setting("Engine `sqlite`.")] = SqliteMetadataConfig()
+    sqlite: Annotated[SqliteMetadataConfig, Setting("Engines `sqlite` and `raft`.")] = (
+        SqliteMetadataConfig()
+    )
     local: Annotated[LocalMetadataConfig, Setting("Engine `local`.")] = LocalMetadataConfig()
     dynamodb: Annotated[DynamodbConfig, Setting("Engine `dynamodb`.")] = DynamodbConfig()
     firestore: Annotated[FirestoreConfig, Setting("Engine `firestore`.")] = FirestoreConfig()
@@ -306,7 +311,7 @@ class PeerConfig(Section, frozen=True, kw_only=True):
     """Another node of the cluster."""
 
     id: Annotated[str, Setting("Its node id.", least=1)]
-    addr: Annotated[str, Setting("Its `host:port`.", least=1)]
+    addr: Annotated[str, Setting("Its `host:port` for peers.", least=1)]
 
 
 class DnsConfig(Section, frozen=True, kw_only=True):
@@ -317,28 +322,111 @@ class DnsConfig(Section, frozen=True, kw_only=True):
     refresh_interval_s: Annotated[float, Setting("Seconds between look-ups.", least=0.1)] = 30
 
 
-class ClusterConfig(Section, frozen=True, kw_only=True):
-    """Several nodes as one store."""
+class ClusterTlsConfig(Section, frozen=True, kw_only=True):
+    """TLS between the nodes, each of which proves who it is; all three files, or none."""
 
+    certificate: Annotated[
+        str, Setting("This node's certificate and its chain, PEM. It names the `node_id`.")
+    ] = ""
+    key: Annotated[str, Setting("Its private key, PEM.")] = ""
+    ca: Annotated[str, Setting("The authority that signed the certificates of all nodes, PEM.")] = (
+        ""
+    )
+
+
+class ClusterConfig(Section, frozen=True, kw_only=True):
+    """Several nodes as one store, with `metadata.engine: raft`."""
+
+    name: Annotated[
+        str,
+        Setting(
+            "The name of the cluster, the same on all its nodes. It is part of the cluster's id: "
+            "nodes of clusters with different names refuse each other.",
+            least=1,
+        ),
+    ] = "bleepstore"
     node_id: Annotated[str, Setting("The name of this node, its own in the cluster.", least=1)] = (
         "node-1"
     )
-    bind_addr: Annotated[str, Setting("`host:port` for peers.")] = "0.0.0.0:9002"
-    advertise_addr: Annotated[str, Setting("What peers are told; `bind_addr` while empty.")] = ""
-    data_dir: Annotated[str, Setting("Raft's own directory.", least=1)] = "./data/raft"
-    peers: Annotated[tuple[PeerConfig, ...], Setting("The other nodes.")] = ()
+    bind_addr: Annotated[
+        str, Setting("`host:port` to listen on for peers; port 0 takes a free one.", least=1)
+    ] = "0.0.0.0:9002"
+    advertise_addr: Annotated[
+        str,
+        Setting(
+            "`host:port` at which peers reach this node. While empty it is `bind_addr`, with the "
+            "address by which this machine reaches its first peer in place of a wildcard."
+        ),
+    ] = ""
+    data_dir: Annotated[
+        str, Setting("The log and the snapshots of this node, and its control socket.", least=1)
+    ] = "./data/raft"
+    peers: Annotated[
+        tuple[PeerConfig, ...],
+        Setting(
+            "The other nodes that the cluster begins with; each of them names all others. With "
+            "none this node begins a cluster of its own. Once there is a cluster, it remembers its "
+            "members, and this list means nothing."
+        ),
+    ] = ()
+    join: Annotated[
+        bool,
+        Setting(
+            "Begin no cluster, but wait until a member of one adds this node "
+            "(`bleepstore cluster add`)."
+        ),
+    ] = False
     discovery: Annotated[Literal["static", "dns"], Setting("Where peers come from.")] = "static"
     dns: Annotated[DnsConfig, Setting("Discovery `dns`.")] = DnsConfig()
-    election_timeout_ms: Annotated[int, Setting("Milliseconds without a leader.", least=1)] = 1000
-    heartbeat_interval_ms: Annotated[int, Setting("Milliseconds between heartbeats.", least=1)] = (
-        150
-    )
-    snapshot_interval: Annotated[int, Setting("Log entries between snapshots.", least=1)] = 10000
-    max_append_entries: Annotated[int, Setting("Most entries of a message.", least=1)] = 64
+    election_timeout_ms: Annotated[
+        int,
+        Setting(
+            "Milliseconds without word from a leader after which a node stands for election; up "
+            "to twice that, by chance.",
+            least=20,
+            most=600_000,
+        ),
+    ] = 1000
+    heartbeat_interval_ms: Annotated[
+        int,
+        Setting(
+            "Milliseconds between words of an idle leader; at most half of `election_timeout_ms`.",
+            least=5,
+            most=300_000,
+        ),
+    ] = 150
+    request_timeout_ms: Annotated[
+        int,
+        Setting(
+            "Milliseconds that a request waits for the cluster to decide, before it is answered "
+            "503. More than `election_timeout_ms`.",
+            least=50,
+            most=600_000,
+        ),
+    ] = 5000
+    snapshot_interval: Annotated[
+        int, Setting("Log entries between snapshots.", least=1, most=1_000_000_000)
+    ] = 10000
+    snapshot_log_bytes: Annotated[
+        int,
+        Setting("Bytes of log after which a snapshot is taken earlier.", least=65536, most=1 << 40),
+    ] = 64 * 1024 * 1024
+    max_append_entries: Annotated[
+        int, Setting("Most entries of a message.", least=1, most=65536)
+    ] = 64
     replication_factor: Annotated[int, Setting("Nodes that hold each object.", least=1)] = 3
     read_consistency: Annotated[
-        Literal["strong", "eventual"], Setting("Whether reads ask the leader.")
+        Literal["strong", "eventual"],
+        Setting(
+            "`strong`: a read sees every change that was acknowledged anywhere before it began. "
+            "`eventual`: a node answers from what it knows, also without a leader."
+        ),
     ] = "strong"
+    control_socket: Annotated[
+        str,
+        Setting("UNIX socket for `bleepstore cluster`; `control.sock` in `data_dir` while empty."),
+    ] = ""
+    tls: Annotated[ClusterTlsConfig, Setting("TLS between the nodes.")] = ClusterTlsConfig()
 
 
 class QueueConfig(Section, frozen=True, kw_only=True):

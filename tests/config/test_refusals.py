@@ -116,8 +116,6 @@ def test_an_access_key_stands_for_one_account() -> None:
         ("STORAGE__BACKEND", "azure"),
         ("ENCRYPTION__KMS_KEYS", "[a]"),
         ("ENCRYPTION__VAULT__TOKEN", "hunter2"),
-        ("CLUSTER__PEERS", "[{id: a, addr: b}]"),
-        ("CLUSTER__DNS__NAME", "x"),
         ("QUEUE__ENABLED", "true"),
     ],
 )
@@ -127,6 +125,15 @@ def test_what_is_not_in_this_version_is_refused_and_not_ignored(variable: str, v
     assert problem.startswith(f"BLEEPSTORE__{variable}: {key}: ")
     assert "is not in this version of BleepStore" in problem
     assert "hunter2" not in problem
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("CLUSTER__PEERS", "[{id: a, addr: b}]"), ("CLUSTER__DNS__NAME", "x"), ("CLUSTER__JOIN", "1")],
+)
+def test_a_cluster_that_nothing_asks_for_is_refused(variable: str, value: str) -> None:
+    (problem,) = problems({f"BLEEPSTORE__{variable}": value})
+    assert problem.endswith(": is for metadata.engine: raft; leave it out")
 
 
 @pytest.mark.parametrize(
