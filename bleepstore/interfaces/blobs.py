@@ -30,9 +30,12 @@ class BlobCapabilities(Struct, frozen=True):
 
     :ivar inline_small: small objects may be kept beside their metadata instead.  A gateway says
         no: its objects are to be readable with the cloud's own tools.
+    :ivar read_only: why no blob can be created, in words that end a sentence for clients; empty
+        where they can.  Then only what is kept beside the metadata can be stored.
     """
 
     inline_small: bool = True
+    read_only: str = ""
 
 
 class IBlobWriter(Interface):

@@ -96,10 +96,12 @@ class ObjectStore:
         self.listings = Listings(metadata, self.accounts)
 
     async def start(self) -> None:
-        """Open the epoch under which blobs are written.
+        """Open the epoch under which blobs are written; none where no blobs are.
 
         :raises MismatchedStores: blobs are there, and durable metadata that has never named one.
         """
+        if self._blobs.capabilities.read_only:
+            return
         is_new = self._volatile or not await self._metadata.last_epoch()
         used = await self._highest_epoch() if is_new else 0
         if used and not self._volatile:

@@ -20,6 +20,7 @@ from bleepstore.errors import (
     IncompleteBody,
     InvalidRequest,
     MalformedTrailerError,
+    NotImplemented,
     XAmzContentSHA256Mismatch,
 )
 from bleepstore.interfaces.blobs import IBlobStore, Placement
@@ -96,6 +97,7 @@ class Ingest:
         self._new_blob_id = new_blob_id
         self._share = Share(BATCHES)
         self._inline_max = inline_max if blobs.capabilities.inline_small else -1
+        self._read_only = blobs.capabilities.read_only
 
     async def take(
         self, payload: IPayload, expectations: Expectations, placement: Placement
@@ -105,6 +107,8 @@ class Ingest:
         If what follows fails, the caller deletes the blobs that the extents name.
 
         :raises EntityTooLarge: it is announced, or turns out, to be larger than allowed.
+        :raises NotImplemented: it is too large to be kept inline, and the store takes no blobs;
+            found before anything is read if a length is announced, else when more has come.
         :raises InvalidDigest: Content-MD5 is malformed; found before anything is read.
         :raises InvalidRequest: a checksum is malformed; a header's before anything is read.
         :raises MalformedTrailerError: the announced trailer is missing.
@@ -117,6 +121,8 @@ class Ingest:
         length = payload.length
         if length is not None and length > expectations.max_size:
             raise _too_large(length, expectations)
+        if self._read_only and length is not None and length > self._inline_max:
+            raise self._no_blob()
         checks = _Checks(expectations)
         pieces: list[bytes] = []
         size = 0
@@ -125,6 +131,8 @@ class Ingest:
                 pieces.append(data)
                 size += len(data)
                 if size > self._inline_max:
+                    if self._read_only:
+                        raise self._no_blob()
                     break
             else:
                 body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -142,6 +150,14 @@ class Ingest:
                     else digests.checksum(_CRC64NVME),
                 )
         return await self._store(payload, expectations, placement, checks, pieces)
+
+    def _no_blob(self) -> NotImplemented:
+        limit = max(self._inline_max, 0)
+        return NotImplemented(
+            f"An object or part of more than {limit} bytes (storage.inline_max_bytes) cannot be "
+            f"stored: {self._read_only}.",
+            MaxSizeAllowed=str(limit),
+        )
 
     async def _store(
         self,

@@ -54,8 +54,8 @@ class Ledger:
     :ivar held: when it is set, writes wait for it.
     """
 
-    def __init__(self, inline_small: bool = True) -> None:
-        self.capabilities = BlobCapabilities(inline_small=inline_small)
+    def __init__(self, inline_small: bool = True, read_only: str = "") -> None:
+        self.capabilities = BlobCapabilities(inline_small=inline_small, read_only=read_only)
         self.blobs: dict[str, bytes] = {}
         self.calls: list[str] = []
         self.open_readers = 0

@@ -20,6 +20,7 @@ from bleepstore.errors import (
     InvalidDigest,
     InvalidRequest,
     MalformedTrailerError,
+    NotImplemented,
     StoreError,
     XAmzContentSHA256Mismatch,
 )
@@ -166,6 +167,43 @@ def test_everything_that_matches_is_accepted(body: bytes) -> None:
 
 def test_a_small_body_at_hand_never_suspends() -> None:
     run(World(threads=HeldThreads()).ingest.take(whole(SMALL), ANYTHING, Placement()))
+
+
+# A store that takes no blobs
+
+
+def read_only() -> World:
+    return World(Ledger(read_only="there are reasons"))
+
+
+def test_what_fits_inline_needs_no_blob() -> None:
+    world = read_only()
+    assert world.take(whole(b"x" * INLINE)).size == INLINE
+    assert world.take(Payload([b"x" * INLINE])).size == INLINE
+    assert world.blobs.calls == []
+
+
+def test_a_length_that_needs_a_blob_is_refused_before_anything_is_read() -> None:
+    world = read_only()
+    payload = whole(b"x" * (INLINE + 1))
+    with pytest.raises(NotImplemented) as caught:
+        world.take(payload)
+    assert caught.value.message == (
+        "An object or part of more than 16 bytes (storage.inline_max_bytes) cannot be stored: "
+        "there are reasons."
+    )
+    assert caught.value.details == {"MaxSizeAllowed": "16"}
+    assert payload.reads == 0
+    assert world.blobs.calls == []
+
+
+def test_without_a_length_no_more_is_read_than_shows_that_it_needs_a_blob() -> None:
+    world = read_only()
+    payload = Payload([b"x" * INLINE, b"x", b"never read"])
+    with pytest.raises(NotImplemented):
+        world.take(payload)
+    assert payload.reads == 2
+    assert world.blobs.calls == []
 
 
 # What is refused
