@@ -20,17 +20,34 @@ CHECK_SECONDS = 5.0
 """How long a check may take before it counts as failed."""
 
 Check = Callable[[], Awaitable[object]]
-"""Proves that a part can be used, or raises."""
+"""Proves that a part can be used, or raises.  If it gives a mapping of names to text, the report
+shows that too."""
 
 _log = Logger()
 _encode = msgspec.json.Encoder().encode
 
 
+class Unusable(Exception):
+    """A part cannot be used for now, as is known and said elsewhere: no defect, and nothing for
+    the log.
+
+    :ivar details: for the report.
+    """
+
+    def __init__(self, **details: str) -> None:
+        self.details = details
+        super().__init__(", ".join(f"{name}: {text}" for name, text in details.items()))
+
+
 class CheckOutcome(Struct, frozen=True):
-    """:ivar status: ``ok`` or ``error``.  :ivar latency_ms: how long the check took."""
+    """:ivar status: ``ok`` or ``error``.
+    :ivar latency_ms: how long the check took.
+    :ivar details: what the part says of itself, beside the other two.
+    """
 
     status: str
     latency_ms: float
+    details: Mapping[str, str] = {}
 
 
 class HealthReport(Struct, frozen=True):
@@ -45,7 +62,11 @@ class HealthReport(Struct, frozen=True):
 
     def json(self) -> bytes:
         """The body of ``/health``."""
-        return _encode(self)
+        checks = {
+            name: {"status": outcome.status, "latency_ms": outcome.latency_ms, **outcome.details}
+            for name, outcome in self.checks.items()
+        }
+        return _encode({"status": self.status, "checks": checks})
 
 
 STATIC_JSON = b'{"status":"ok"}'
@@ -99,8 +120,14 @@ class Health:
         seconds: Callable[[], float] = self._clock.seconds
         began = seconds()
         status = "ok"
+        details: Mapping[str, str] = {}
         try:
-            await Deferred.fromCoroutine(_awaited(check)).addTimeout(self._seconds, self._clock)
+            asking = Deferred.fromCoroutine(_awaited(check))
+            said = await asking.addTimeout(self._seconds, self._clock)
+            if isinstance(said, Mapping):
+                details = said
+        except Unusable as error:
+            status, details = "error", error.details
         except TimeoutError:
             status = "error"
             _log.error(
@@ -111,8 +138,8 @@ class Health:
         except Exception:
             status = "error"
             _log.failure("Health check {name} failed.", name=name)
-        return CheckOutcome(status, round((seconds() - began) * 1000, 3))
+        return CheckOutcome(status, round((seconds() - began) * 1000, 3), details)
 
 
-async def _awaited(check: Check) -> None:
-    await check()
+async def _awaited(check: Check) -> object:
+    return await check()

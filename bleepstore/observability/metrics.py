@@ -12,10 +12,11 @@ so an unusual method is counted as ``other``.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from bleepstore.interfaces.metadata import Totals
+from bleepstore.observability.families import Distribution, Family
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -67,14 +68,22 @@ class Metrics:
     :param enabled: False counts nothing (``observability.metrics: false``).
     """
 
-    __slots__ = ("_collectors", "_operations", "_registry", "_series", "enabled")
+    __slots__ = ("_collectors", "_operations", "_others", "_registry", "_series", "enabled")
 
     def __init__(self, enabled: bool = True) -> None:
         self.enabled = enabled
         self._series: dict[tuple[str, str], _Series] = {}
         self._operations: dict[tuple[str, bool], int] = {}
         self._collectors: list[tuple[str, Callable[[], Mapping[str, int]]]] = []
+        self._others: list[Callable[[], Iterable[Family | Distribution]]] = []
         self._registry: CollectorRegistry | None = None
+
+    def add_families(self, read: Callable[[], Iterable[Family | Distribution]]) -> None:
+        """Show the metrics of another part.
+
+        :param read: called at every scrape.
+        """
+        self._others.append(read)
 
     def add_counters(self, prefix: str, read: Callable[[], Mapping[str, int]]) -> None:
         """Show the counters of another part, e.g. of the metadata writer's group commits.
@@ -182,6 +191,9 @@ class Metrics:
                 yield CounterMetricFamily(
                     f"{prefix}_{name}", f"Count of {name.replace('_', ' ')}.", value=count
                 )
+        for told in self._others:
+            for family in told():
+                yield _shown(family)
 
     def _histograms(self) -> Iterator[Metric]:
         from prometheus_client.metrics_core import HistogramMetricFamily
@@ -219,6 +231,27 @@ class _Snapshot:
 
     def collect(self) -> list[Metric]:
         return self._families
+
+
+def _shown(family: Family | Distribution) -> Metric:
+    from prometheus_client.metrics_core import (
+        CounterMetricFamily,
+        GaugeMetricFamily,
+        HistogramMetricFamily,
+    )
+
+    if isinstance(family, Distribution):
+        histogram = HistogramMetricFamily(family.name, family.doc)
+        bounds = tuple(map(str, family.bounds))
+        histogram.add_metric((), _cumulated(bounds, family.counts), family.total)
+        return histogram
+    kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
+    shown: CounterMetricFamily | GaugeMetricFamily = kind(
+        family.name, family.doc, labels=family.labels
+    )
+    for sample in family.samples:
+        shown.add_metric(sample.labels, sample.value)
+    return shown
 
 
 def _cumulated(bounds: tuple[str, ...], counts: list[int]) -> list[tuple[str, float]]:

@@ -24,13 +24,20 @@ def region_header(region: str) -> Header:
 
 
 class Identity:
-    """What every response of this process says of it: ``x-amz-id-2``."""
+    """What every response of this process says of it: ``x-amz-id-2``, and in a cluster who leads.
 
-    __slots__ = ("header", "host_id")
+    :ivar headers: of every response.
+    """
+
+    __slots__ = ("headers", "host_id")
 
     def __init__(self, host_id: str) -> None:
         self.host_id = host_id
-        self.header: Header = (b"x-amz-id-2", host_id.encode())
+        self.headers: tuple[Header, ...] = ((b"x-amz-id-2", host_id.encode()),)
+
+    def name_leader(self, node_id: str) -> None:
+        """Have every response from now on name the leader; empty: that none is known."""
+        self.headers = (self.headers[0], (b"X-BleepStore-Leader", node_id.encode()))
 
 
 class Call:
@@ -106,7 +113,7 @@ class Call:
     def respond(self, status: int, headers: Sequence[Header] = (), body: bytes = b"") -> None:
         """Send a whole response."""
         self.status = status
-        self.request.respond(status, (self._id_header, self._identity.header, *headers), body)
+        self.request.respond(status, (self._id_header, *self._identity.headers, *headers), body)
 
     def xml(self, body: bytes, headers: Sequence[Header] = ()) -> None:
         """Send a result: 200 and an XML document."""
@@ -115,7 +122,7 @@ class Call:
     def start(self, status: int, headers: Sequence[Header]) -> None:
         """Write the head of a streamed response."""
         self.status = status
-        self.request.start(status, (self._id_header, self._identity.header, *headers))
+        self.request.start(status, (self._id_header, *self._identity.headers, *headers))
 
     def refuse(self, error: StoreError, headers: Sequence[Header] = ()) -> None:
         """Send an error, or cut the connection if the head of another answer is out already.

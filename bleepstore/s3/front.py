@@ -97,10 +97,14 @@ class S3Front:
         else:
             run_on(coroutine, waiting)
 
+    def name_leader(self, node_id: str) -> None:
+        """See :meth:`Identity.name_leader`; called when another node leads, not for a request."""
+        self._identity.name_leader(node_id)
+
     def refuse(self, error: StoreError) -> tuple[int, list[Header], bytes]:
         """The answer to what never became a request, or to one whose handler failed."""
         request_id = self._next_id()
-        headers = [(b"x-amz-request-id", request_id.encode()), self._identity.header, XML]
+        headers = [(b"x-amz-request-id", request_id.encode()), *self._identity.headers, XML]
         headers.extend(error_headers(error))
         body = error_body(error, "/", request_id, self._identity.host_id)
         return status_of(error), headers, body

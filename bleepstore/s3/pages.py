@@ -15,10 +15,11 @@ from msgspec import Struct
 from bleepstore.errors import MethodNotAllowed, NoSuchKey, StoreError
 from bleepstore.interfaces.http import Header, IHttpRequest
 from bleepstore.interfaces.metadata import Totals
-from bleepstore.observability.health import STATIC_JSON, Health
+from bleepstore.observability.health import STATIC_JSON, Health, HealthReport
 from bleepstore.observability.metrics import CONTENT_TYPE, Metrics
 from bleepstore.s3.call import XML, Call
 from bleepstore.s3.serving import Endpoint, endpoint_of
+from bleepstore.wire.errors import RETRY_AFTER
 from bleepstore.wire.headers import Headers
 from bleepstore.wire.routing import Router
 
@@ -105,7 +106,7 @@ class SystemPages:
             call.respond(200, (_JSON, _NO_STORE), STATIC_JSON)
             return
         report = await self._health.probe()
-        call.respond(200 if report.healthy else 503, (_JSON, _NO_STORE), report.json())
+        call.respond(*_verdict(report, _JSON, _NO_STORE), report.json())
 
     @app.route("/healthz", methods=_METHODS)
     async def healthz(self, request: IHttpRequest, call: Call) -> None:
@@ -120,7 +121,7 @@ class SystemPages:
         if self._health is None:
             raise _absent()
         report = await self._health.probe()
-        call.respond(200 if report.healthy else 503, (_NO_STORE,))
+        call.respond(*_verdict(report, _NO_STORE))
 
     @app.route("/metrics", methods=_METHODS)
     async def metrics(self, request: IHttpRequest, call: Call) -> None:
@@ -150,6 +151,11 @@ class SystemPages:
     @app.route("/docs/swagger-ui.css", methods=_METHODS)
     async def swagger_style(self, request: IHttpRequest, call: Call) -> None:
         await _send_file(request, call, "swagger-ui.css", b"text/css; charset=utf-8")
+
+
+def _verdict(report: HealthReport, *headers: Header) -> tuple[int, tuple[Header, ...]]:
+    """The status of a report, and the headers that go with it."""
+    return (200, headers) if report.healthy else (503, (*headers, RETRY_AFTER))
 
 
 def _absent() -> StoreError:

@@ -46,16 +46,24 @@ STATUS: dict[str, int] = {code: status for status, codes in _BY_STATUS.items() f
 """Error code → HTTP status; total over all subclasses of StoreError (a test proves it)."""
 
 
+RETRY_AFTER: Header = (b"Retry-After", b"1")
+"""RFC 9110, section 10.2.3: with 503, how long it is expected to last, in seconds.  A new leader
+takes about one; a client that comes back later loses nothing but time."""
+
+
 def status_of(error: StoreError) -> int:
     """The HTTP status of an error."""
     return STATUS[error.code]
 
 
 def error_headers(error: StoreError) -> list[Header]:
-    """The headers an error needs beside Content-Type: Allow for 405, Content-Range for 416."""
+    """The headers an error needs beside Content-Type: Allow for 405, Content-Range for 416,
+    Retry-After for 503."""
     if error.code == "MethodNotAllowed":  # RFC 9110, 15.5.6: Allow is a must
         allowed = ALLOWED_METHODS.get(error.details.get("ResourceType", ""), "")
         return [(b"Allow", allowed.encode())]
+    if error.code in _BY_STATUS[503]:
+        return [RETRY_AFTER]
     size = error.details.get("ActualObjectSize")
     if error.code == "InvalidRange" and size is not None:  # RFC 9110, 15.5.17
         return [(b"Content-Range", f"bytes */{size}".encode("latin-1"))]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any, TypeVar
 
 import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.logger import LogEvent, globalLogPublisher
 
-from bleepstore.observability.health import CHECK_SECONDS, Health, HealthReport
+from bleepstore.observability.health import CHECK_SECONDS, Health, HealthReport, Unusable
 
 T = TypeVar("T")
 
@@ -41,10 +42,47 @@ async def _broken() -> None:
     raise OSError("the disk is gone")
 
 
+@pytest.fixture
+def events() -> Iterator[list[LogEvent]]:
+    """What is logged meanwhile."""
+    found: list[LogEvent] = []
+    globalLogPublisher.addObserver(found.append)
+    yield found
+    globalLogPublisher.removeObserver(found.append)
+
+
 def _started(probe: Coroutine[Any, Any, HealthReport]) -> list[HealthReport]:
     results: list[HealthReport] = []
     Deferred.fromCoroutine(probe).addCallback(results.append)
     return results
+
+
+async def _telling() -> dict[str, str]:
+    return {"role": "leader"}
+
+
+async def _waiting() -> None:
+    raise Unusable(role="follower", leader="")
+
+
+def test_a_check_says_more_than_yes_or_no() -> None:
+    [report] = _started(Health(Clock(), {"cluster": _telling}).probe())
+    assert json.loads(report.json()) == {
+        "status": "ok",
+        "checks": {"cluster": {"status": "ok", "latency_ms": 0.0, "role": "leader"}},
+    }
+
+
+def test_what_is_known_to_be_unusable_is_told_and_not_logged(events: list[LogEvent]) -> None:
+    [report] = _started(Health(Clock(), {"cluster": _waiting, "storage": _fine}).probe())
+    assert json.loads(report.json()) == {
+        "status": "degraded",
+        "checks": {
+            "cluster": {"status": "error", "latency_ms": 0.0, "role": "follower", "leader": ""},
+            "storage": {"status": "ok", "latency_ms": 0.0},
+        },
+    }
+    assert events == []
 
 
 def test_all_checks_pass() -> None:

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from twisted.internet.defer import Deferred
 
 from bleepstore.interfaces.metadata import Totals
+from bleepstore.observability.families import Distribution, Family, Sample, counter, gauge
 from bleepstore.observability.metrics import SIZE_BUCKETS, Metrics
 
 
@@ -114,6 +115,35 @@ def test_counters_of_other_parts_join() -> None:
     samples = _scrape(metrics)
     assert samples["bleepstore_metadata_commits_total"] == {(): 3}
     assert samples["bleepstore_metadata_commands_total"] == {(): 40}
+
+
+def test_families_of_other_parts_join() -> None:
+    metrics = Metrics()
+    waits = Distribution("bleepstore_raft_append_seconds", "Waits.", (0.1, 1.0))
+    for seconds in (0.1, 0.5, 7.0):
+        waits.add(seconds)
+    lag = Family(
+        "gauge", "bleepstore_raft_lag", "Lag.", (Sample(3, ("b",)), Sample(0, ("c",))), ("peer",)
+    )
+    metrics.add_families(
+        lambda: (
+            counter("bleepstore_raft_elections", "Count.", 2),
+            gauge("a_b", "Now.", 9),
+            lag,
+            waits,
+        )
+    )
+    samples = _scrape(metrics)
+    assert samples["bleepstore_raft_elections_total"] == {(): 2}
+    assert samples["a_b"] == {(): 9}
+    assert samples["bleepstore_raft_lag"] == {(("peer", "b"),): 3, (("peer", "c"),): 0}
+    assert samples["bleepstore_raft_append_seconds_bucket"] == {
+        (("le", "0.1"),): 1,
+        (("le", "1.0"),): 2,
+        (("le", "+Inf"),): 3,
+    }
+    assert samples["bleepstore_raft_append_seconds_sum"] == {(): pytest.approx(7.6)}
+    assert samples["bleepstore_raft_append_seconds_count"] == {(): 3}
 
 
 def test_switched_off_nothing_is_counted() -> None:

@@ -54,7 +54,9 @@ def test_health_tells_which_store_fails() -> None:
     assert request.status == 503
     assert request.answered("content-type") == "application/json"
     assert json.loads(request.sent)["checks"]["metadata"]["status"] == "error"
+    assert request.answered("retry-after") == "1"
     assert server.raw("GET", "/readyz").status == 503
+    assert server.raw("GET", "/readyz").answered("retry-after") == "1"
     assert server.raw("GET", "/healthz").status == 200
 
 

@@ -68,6 +68,11 @@ def test_405_says_what_is_allowed_and_416_how_long_the_object_is() -> None:
     assert error_headers(errors.NoSuchKey()) == []
 
 
+@pytest.mark.parametrize("error", [errors.ServiceUnavailable(), errors.SlowDown()])
+def test_503_says_when_to_come_back(error: errors.StoreError) -> None:
+    assert error_headers(error) == [(b"Retry-After", b"1")]
+
+
 def test_characters_that_xml_cannot_hold_are_replaced() -> None:
     body = error_body(errors.NoSuchKey(Key="a\x01\x00\r\ud800\uffff"), "/", "", "")
     assert ElementTree.fromstring(body).findtext("Key") == "a\ufffd\ufffd\r\ufffd\ufffd"
