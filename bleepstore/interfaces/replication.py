@@ -237,9 +237,21 @@ class ISnapshots(Interface):
     def reserve() -> str:
         """A path for a snapshot to be written to (``IStateMachine.copy``)."""
 
-    def keep(path: str, mark: SnapshotMark) -> Awaitable[None]:
+    def keep(path: str, mark: SnapshotMark) -> Awaitable[str]:
         """Adopt a file that is written and synced as the newest snapshot; older ones go, unless
-        they are being sent."""
+        they are borrowed.  Gives the path that it has from now on.
+
+        :raises OSError: it could not be adopted; what was the newest still is.
+        """
+
+    def borrow() -> Awaitable[tuple[SnapshotMark, str] | None]:
+        """The newest snapshot, verified to be what was kept; it stays until it is given back.
+
+        None: there is none (one that is found damaged is removed, and is none).
+        """
+
+    def give_back(path: str) -> None:
+        """A borrowed snapshot is not needed any more."""
 
 
 class ITransport(Interface):
