@@ -10,9 +10,11 @@ The layers, from the bottom; each module knows only those above it in this list:
   ``machine``: groups of commands;
 - ``snapshot``: what the point reads of one turn share; ``reader``, ``bounds``, ``listing``,
   ``upload_listing``: queries; ``readers``: those of threads; ``digest``: the hash of all there is;
-- ``groupcommit`` and ``checkpoints``: when to commit, and when to empty the log;
-- ``queries``, ``sqlite``, ``memory``: the implementations of the interfaces.
+- ``slices``: long work, a little at a time; ``groupcommit`` and ``checkpoints``: when to commit,
+  and when to empty the log; ``sessions``: which proposals were applied; ``copies``: whole copies;
+- ``queries``, ``sqlite``, ``memory``: the implementations of the interfaces; ``replica``: the
+  state machine of a replicated log.
 
-From ``machine`` down nothing knows where commands come from: a replicated engine drives the
-same database from its log, with its applied index as the mark of each group.
+From ``machine`` down nothing knows where commands come from: a replica drives the same database
+from its log, with its applied index as the mark of each group.
 """

@@ -47,7 +47,10 @@ def delete_bucket(tx: Transaction, command: DeleteBucket) -> Steps[Done]:
     found = tx.execute("SELECT 1 FROM versions WHERE bucket_id = ? LIMIT 1", (bucket_id,))
     if found.fetchone() is not None:
         raise BucketNotEmpty(BucketName=command.bucket)
-    uploads = tx.execute("SELECT upload_id FROM uploads WHERE bucket_id = ?", (bucket_id,))
+    uploads = tx.execute(
+        "SELECT upload_id FROM uploads WHERE bucket_id = ? ORDER BY key, initiated, upload_id",
+        (bucket_id,),
+    )
     for (upload_id,) in uploads.fetchall():
         yield from remove_upload(tx, upload_id)
     tx.execute("DELETE FROM buckets WHERE name = ?", (command.bucket,))

@@ -4,8 +4,9 @@ Knows no table but those that ``schema`` prepares, no command and no thread.
 
 Pragmas, with reasons (measured in tests/bench/bench_metadata.py):
 
-- ``journal_mode=WAL``, ``synchronous=FULL``: a commit is one append and one fdatasync.  NORMAL
-  would not survive a power cut, and no answer may leave before that.
+- ``journal_mode=WAL``, ``synchronous=FULL``: a commit is one append and one fdatasync.  NORMAL,
+  an append alone, would not survive a power cut, and no answer may leave before that; it is for
+  a replica, whose log on disk has everything that is lost.
 - ``wal_autocheckpoint=0``: ``checkpoints`` decides when, so that no commit pays for one.
 - ``secure_delete=OFF``: Debian's build overwrites deleted content with zeros by default.
 - ``busy_timeout=0`` on the writer: it is used on the reactor's thread, which must not wait.
@@ -17,7 +18,12 @@ import os
 import sqlite3
 from pathlib import Path
 
-from bleepstore.metadata.schema import UnusableDatabase, is_ours, prepare, require_readable
+from bleepstore.metadata.schema import (
+    UnusableDatabase,
+    prepare,
+    require_readable,
+    schema_version_of,
+)
 
 WRITER_CACHE_KIB = 16 * 1024
 READER_CACHE_KIB = 4 * 1024
@@ -55,13 +61,16 @@ class Database:
 
     writer: sqlite3.Connection
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, synchronous: str = "FULL") -> None:
         """Open, and create if there is none, with its directory; readable by its owner alone,
         for it holds secret keys.
 
+        :param synchronous: FULL: a commit survives a power cut; NORMAL: a crash of the process
+            alone, until something syncs the log.
         :raises UnusableDatabase: it cannot serve; the message says why.
         """
         self.path = Path(path)
+        self._synchronous = synchronous
         try:
             _create(self.path)
             self.writer = self._open_writer()
@@ -93,8 +102,10 @@ class Database:
     def _open_writer(self) -> sqlite3.Connection:
         connection = _connect(str(self.path), WRITER_CACHE_KIB)
         try:
+            connection.execute(f"PRAGMA synchronous = {self._synchronous}")
             connection.execute("PRAGMA busy_timeout = 5000")
-            is_ours(connection, str(self.path))  # before anything is changed in another's file
+            # Before anything is changed in a file that may be another's.
+            schema_version_of(connection, str(self.path))
             ((mode,),) = connection.execute("PRAGMA journal_mode = WAL").fetchall()
             if mode != "wal":
                 raise UnusableDatabase(f"{self.path}: its file system has no shared memory for WAL")

@@ -24,6 +24,7 @@ TABLES: dict[str, str] = {
     "parts": "upload_id, number",
     "credentials": "access_key",
     "epochs": "number",
+    "sessions": "origin",
 }
 """Every table and its primary key."""
 

@@ -28,6 +28,7 @@ from bleepstore.interfaces.threads import IThreads
 from bleepstore.metadata.checkpoints import Checkpoints
 from bleepstore.metadata.database import means_busy, means_no_room
 from bleepstore.metadata.machine import Outcome, StateMachine
+from bleepstore.metadata.slices import in_slices, pause
 from bleepstore.model.commands import AnyCommand
 
 MAX_GROUP = 512
@@ -38,11 +39,6 @@ ENOUGH = 24
 
 MAX_TURNS = 4
 """Turns of the reactor that a group gathers for at most."""
-
-BUSY_PAUSE = 0.01
-"""Seconds between two tries to get the write lock from another process."""
-
-BUSY_TRIES = 500
 
 _log = Logger()
 
@@ -149,7 +145,7 @@ class GroupCommit:
             seen = len(self._commands)
             if seen >= ENOUGH or self._stopping:
                 return
-            await self._pause(0)
+            await pause(self._clock, 0)
             if len(self._commands) == seen:
                 return
 
@@ -174,21 +170,7 @@ class GroupCommit:
 
     async def _apply(self, commands: list[AnyCommand]) -> list[Outcome]:
         """Apply a group, in slices; again while another process holds the write lock."""
-        tries = 0
-        while True:
-            steps = self._machine.steps(commands)
-            try:
-                while True:
-                    next(steps)
-                    await self._pause(0)
-            except StopIteration as end:
-                outcomes: list[Outcome] = end.value
-                return outcomes
-            except sqlite3.OperationalError as error:
-                tries += 1
-                if tries == BUSY_TRIES or not means_busy(error):
-                    raise
-            await self._pause(BUSY_PAUSE)
+        return await in_slices(lambda: self._machine.steps(commands), self._clock)
 
     def _refusal(self, error: Exception) -> type[StoreError]:
         """Undo a failed group and say so.  Nothing of it was acknowledged."""
@@ -207,8 +189,3 @@ class GroupCommit:
             return ServiceUnavailable
         _log.warn("There is no room for metadata: {error}", error=error)
         return InsufficientStorage
-
-    def _pause(self, seconds: float) -> Deferred[None]:
-        turn: Deferred[None] = Deferred()
-        self._clock.callLater(seconds, turn.callback, None)
-        return turn

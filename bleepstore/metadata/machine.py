@@ -23,9 +23,24 @@ from bleepstore.model.commands import AnyCommand, Result
 Outcome = Result | Exception
 """A command's result; or the StoreError that refused it, or the defect that broke it."""
 
+Also = Callable[[Transaction], None]
+"""What else is written with a group, as its last statements."""
+
 COMMANDS_PER_STEP = 64
 
 MARK = "mark"
+
+
+def is_fault(error: Exception) -> bool:
+    """Whether an error tells of this machine, not of the command: it fails the whole group.
+
+    A command's outcome must be the same on every replica.  A constraint that is hurt, a number
+    that is too large, a defect in a function are; a disk that fails, a damaged page, memory that
+    runs out are not.
+    """
+    if isinstance(error, sqlite3.Error):
+        return not isinstance(error, sqlite3.IntegrityError | sqlite3.DataError)
+    return isinstance(error, MemoryError | OSError | ImportError)
 
 
 class _Unclean(Exception):
@@ -60,19 +75,20 @@ class StateMachine:
         return outcomes
 
     def steps(
-        self, commands: Sequence[AnyCommand], mark: int | None = None
+        self, commands: Sequence[AnyCommand], mark: int | None = None, also: Also | None = None
     ) -> Steps[list[Outcome]]:
         """The same in small pieces and without the commit, which must follow, or a rollback.
 
-        :raises sqlite3.OperationalError: the disk failed, or the database is busy; nothing was
-            changed, the transaction is over.
+        :param also: may be called twice, if the group has to be applied again.
+        :raises sqlite3.Error: the disk failed, or the database is busy; nothing was changed, the
+            transaction is over.
         """
         try:
             try:
-                return (yield from self._group(commands, mark, self._bare))
+                return (yield from self._group(commands, mark, also, self._bare))
             except _Unclean:
                 self.rollback()
-                return (yield from self._group(commands, mark, self._guarded))
+                return (yield from self._group(commands, mark, also, self._guarded))
         except BaseException:
             self.rollback()
             raise
@@ -99,6 +115,7 @@ class StateMachine:
         self,
         commands: Sequence[AnyCommand],
         mark: int | None,
+        also: Also | None,
         apply: Callable[[Transaction, AnyCommand], Steps[Outcome]],
     ) -> Steps[list[Outcome]]:
         writer = self._writer()
@@ -112,6 +129,8 @@ class StateMachine:
             if number % COMMANDS_PER_STEP == 0:
                 yield
         tx.store()
+        if also is not None:
+            also(tx)
         if mark is not None:
             tx.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (MARK, mark))
         self.estimated_bytes += 4096 * (writer.total_changes - changes + 1) + tx.written
@@ -127,9 +146,9 @@ class StateMachine:
             if (writer.total_changes, tx.counters()) != (changes, counters):
                 raise _Unclean from error
             return error
-        except sqlite3.OperationalError:
-            raise
         except Exception as error:
+            if is_fault(error):
+                raise
             raise _Unclean from error
 
     def _guarded(self, tx: Transaction, command: AnyCommand) -> Steps[Outcome]:
@@ -138,9 +157,9 @@ class StateMachine:
         tx.execute("SAVEPOINT command")
         try:
             outcome: Outcome = yield from APPLY[command.__class__](tx, command)
-        except sqlite3.OperationalError:
-            raise
         except Exception as error:
+            if is_fault(error):
+                raise
             tx.execute("ROLLBACK TO command")
             tx.restore(counters)
             outcome = error

@@ -13,11 +13,22 @@ import sqlite3
 APPLICATION_ID = 0x426C5053
 """``BlPS``: marks the file as ours (``PRAGMA application_id``, ``file(1)``)."""
 
-SCHEMA_VERSION = 1
-"""Kept in ``PRAGMA user_version``.  It also versions the stored form of the records."""
+SCHEMA_VERSION = 2
+"""Kept in ``PRAGMA user_version``.  It also versions the stored form of the records.
+
+1: the embedded store; 2: the table ``sessions``, for a replicated one.
+"""
 
 COUNTERS = ("buckets", "objects", "next_bucket", "next_content")
 """The rows of ``state`` that always exist."""
+
+SESSIONS = """CREATE TABLE sessions (
+    origin TEXT PRIMARY KEY,
+    incarnation INTEGER NOT NULL,
+    floor INTEGER NOT NULL,
+    applied BLOB NOT NULL
+) STRICT, WITHOUT ROWID"""
+"""Which proposals of a node were applied (``sessions``); empty in an embedded store."""
 
 TABLES = (
     # Counters, exact and read in constant time, and the mark of the last applied group.
@@ -99,7 +110,11 @@ TABLES = (
         node_id TEXT NOT NULL,
         opened INTEGER NOT NULL
     ) STRICT""",
+    SESSIONS,
 )
+
+UPGRADES: dict[int, tuple[str, ...]] = {1: (SESSIONS,)}
+"""What makes a file of a version one of the next."""
 
 
 class UnusableDatabase(Exception):
@@ -107,25 +122,31 @@ class UnusableDatabase(Exception):
 
 
 def prepare(connection: sqlite3.Connection, path: str) -> None:
-    """Create the tables in an empty database, or check that they are of this version.
+    """Create the tables in an empty database, or bring those of an earlier version up to date.
 
-    Two processes that open a new file at once are put in order by the write lock.
+    One transaction, so a crash leaves the old file or the new one.  Two processes that open a
+    file at once are put in order by the write lock.
 
     :param path: for messages.
-    :raises UnusableDatabase: it belongs to another program, or to another version of this one.
+    :raises UnusableDatabase: it belongs to another program, or to a later version of this one.
     """
-    if is_ours(connection, path):
+    if schema_version_of(connection, path) == SCHEMA_VERSION:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if not is_ours(connection, path):
+        version = schema_version_of(connection, path)
+        if not version:
             for statement in TABLES:
                 connection.execute(statement)
             connection.executemany(
                 "INSERT INTO state VALUES (?, 0)", [(name,) for name in COUNTERS]
             )
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        else:
+            for older in range(version, SCHEMA_VERSION):
+                for statement in UPGRADES[older]:
+                    connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
@@ -144,22 +165,23 @@ def require_readable(connection: sqlite3.Connection) -> None:
         connection.execute(f"SELECT * FROM {name} LIMIT 1").fetchall()
 
 
-def is_ours(connection: sqlite3.Connection, path: str) -> bool:
-    """Whether the tables are there; False: the database is empty.
+def schema_version_of(connection: sqlite3.Connection, path: str) -> int:
+    """The version of the tables, at most :data:`SCHEMA_VERSION`; 0: the database is empty.
 
-    :raises UnusableDatabase: it belongs to another program, or to another version of this one.
+    :raises UnusableDatabase: it belongs to another program, or to a version that this one cannot
+        bring up to date.
     """
     ((application,),) = connection.execute("PRAGMA application_id").fetchall()
     ((version,),) = connection.execute("PRAGMA user_version").fetchall()
     ((tables,),) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
     if not tables and not application:
-        return False
+        return 0
     if application != APPLICATION_ID:
         raise UnusableDatabase(f"{path} is a database of another program")
-    if version != SCHEMA_VERSION:
+    if version != SCHEMA_VERSION and version not in UPGRADES:
         age = "a newer" if version > SCHEMA_VERSION else "an older"
         raise UnusableDatabase(
             f"{path} was written by {age} version of BleepStore "
             f"(schema {version}; this one knows {SCHEMA_VERSION})"
         )
-    return True
+    return int(version)
