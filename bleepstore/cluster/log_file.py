@@ -63,6 +63,7 @@ Row = tuple[int, int, int, int, bytes]
 class Record(Struct, frozen=True, array_like=True):
     """All that is kept beside the entries.  A field that is added later has a default.
 
+    :ivar log_id: see ``Identity``.
     :ivar cluster_id: empty while the node has not joined one.
     :ivar incarnation: how often the file was opened.
     :ivar snapshot: the log begins behind it; rows up to it are only waiting to be deleted.
@@ -71,6 +72,7 @@ class Record(Struct, frozen=True, array_like=True):
     """
 
     node_id: str
+    log_id: str
     cluster_id: str = ""
     incarnation: int = 0
     hard_state: HardState = HardState()

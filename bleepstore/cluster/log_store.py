@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from secrets import token_hex
 from typing import Any
 
 from msgspec import Struct
@@ -29,7 +30,6 @@ from zope.interface import implementer
 from bleepstore.cluster.log_checkpoints import LIMIT, LogCheckpoints
 from bleepstore.cluster.log_file import LogFile, Record
 from bleepstore.cluster.log_terms import Terms
-from bleepstore.cluster.recent import RecentEntries
 from bleepstore.cluster.unusable import DamagedLog, UnusableLog
 from bleepstore.cluster.witness import Witness
 from bleepstore.interfaces.lifecycle import IPart
@@ -43,9 +43,6 @@ ON_REACTOR = 512 * 1024
 
 UNIT = 64
 """Entries that compaction deletes in one transaction."""
-
-RECENT_BYTES = 8 * 1024 * 1024
-"""Memory for the newest entries."""
 
 _OVERHEAD = 4096 * 3
 """Bytes of write-ahead log that a save costs beside its data: a few pages rewritten."""
@@ -67,8 +64,8 @@ class SqliteLog:
         clock: IReactorTime,
         threads: IThreads,
         *,
-        recent_bytes: int = RECENT_BYTES,
         checkpoint_bytes: int = LIMIT,
+        draw: Callable[[], str] = lambda: token_hex(8),
     ) -> None:
         """Open, verify all of it, and count one more incarnation, durably.  Blocks: some 0.3 s
         for 100 MB of log.
@@ -76,13 +73,13 @@ class SqliteLog:
         :param directory: ``cluster.data_dir``.
         :param threads: where a save waits for the disk; one thread is enough, if others do not
             keep it busy.
+        :param draw: gives a new log its id.
         :raises UnusableLog: it belongs to another node, or cannot be used.
         :raises DamagedLog: something durable is gone or changed.
         """
         self._clock = clock
         self._threads = threads
         self._file = file = LogFile(os.path.join(directory, "raft.db"))
-        self._recent = RecentEntries(recent_bytes)
         self._writing = DeferredLock()
         self._dropping: Deferred[None] | None = None
         self._broken = self._stopping = self._closed = False
@@ -92,7 +89,7 @@ class SqliteLog:
             file.close()
             raise UnusableLog(f"{directory}: {error.strerror}") from error
         try:
-            self._open(node_id)
+            self._open(node_id, draw)
             self.checkpoints = LogCheckpoints(
                 file.open_checkpointer(), threads, self._writing, checkpoint_bytes
             )
@@ -101,13 +98,13 @@ class SqliteLog:
             file.close()
             raise
 
-    def _open(self, node_id: str) -> None:
+    def _open(self, node_id: str, draw: Callable[[], str]) -> None:
         file = self._file
         promised = self._promised()
         if file.is_new:
             if promised:
                 raise DamagedLog(file.path, "it is empty, but this node has made promises")
-            file.create(Record(node_id))
+            file.create(Record(node_id, draw()))
         record = file.record()
         if record.node_id != node_id:
             raise UnusableLog(
@@ -122,7 +119,6 @@ class SqliteLog:
                 terms.append(entry.index, entry.term)
             except ValueError as error:
                 raise DamagedLog(file.path, str(error)) from error
-            self._recent.extend((entry,))
         self._record = replace(record, incarnation=record.incarnation + 1, saves=record.saves + 1)
         try:
             file.begin(durable=True)
@@ -165,7 +161,7 @@ class SqliteLog:
     @property
     def identity(self) -> Identity:
         """See :class:`ILogStore`."""
-        return Identity(self._record.cluster_id, self._record.node_id)
+        return Identity(self._record.cluster_id, self._record.node_id, self._record.log_id)
 
     def state(self) -> LogState:
         """See :class:`ILogStore`."""
@@ -198,7 +194,7 @@ class SqliteLog:
                 f"entry {low} is not in the log ({self._terms.base + 1} to {self._terms.last})"
             )
         high = min(high, self._terms.last + 1)
-        return self._recent.read(low, high, max_bytes) or self._file.read(low, high, max_bytes)
+        return self._file.read(low, high, max_bytes)
 
     # Writing
 
@@ -298,15 +294,12 @@ class SqliteLog:
         """Bring what is known in memory up to what is now durable."""
         if change.restore is not None:
             self._terms = Terms(change.restore.index, change.restore.term)
-            self._recent.clear()
         if change.entries:
             self._terms.cut(change.entries[0].index)
             for entry in change.entries:
                 self._terms.append(entry.index, entry.term)
-            self._recent.extend(change.entries)
         if change.forget:
             self._terms.begin_behind(change.forget)
-            self._recent.forget(change.forget)
 
     def _break(self) -> None:
         self._broken = True

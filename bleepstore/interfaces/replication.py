@@ -125,6 +125,16 @@ class IStateMachine(Interface):
     def applied_index() -> int:
         """The index of the last entry applied, as reads see it; 0 before the first."""
 
+    def pristine() -> bool:
+        """Whether it holds nothing, so that a log may begin from it on every node alike."""
+
+    def adopt(index: int) -> Awaitable[None]:
+        """Say, durably, that the state is what a log has at an index: an embedded database
+        becomes the beginning of a cluster.
+
+        :raises ValueError: the applied index is not 0; nothing was changed.
+        """
+
     def apply(entries: Sequence[Entry]) -> Awaitable[Sequence[Verdict]]:
         """Apply entries that follow the applied index without a gap, in one transaction.
 
@@ -171,10 +181,14 @@ class Identity(Struct, frozen=True):
     """Whose log it is.
 
     :ivar cluster_id: empty while the node has not joined one.
+    :ivar log_id: drawn when the log was made.  A node that lost its log, and was let in again
+        under its name, counts its incarnations from 1 again; by this it is told apart from what
+        it was.
     """
 
     cluster_id: str
     node_id: str
+    log_id: str = ""
 
 
 class ILogReader(Interface):

@@ -19,7 +19,7 @@ FORMAT = 1
 class Proposal(Struct, frozen=True, array_like=True):
     """One command, and its name.
 
-    :ivar origin: the id of the node that proposed it.
+    :ivar origin: the node that proposed it: its id, and that of its log, which it might lose.
     :ivar incarnation: how often that node had started, counted durably, from 1.  What an earlier
         incarnation proposed has nobody who waits: met behind a later one's, it is passed over.
     :ivar serial: from 1 in each incarnation, each number for one command.

@@ -21,10 +21,7 @@ from tests.sim.memory_log import LogDisk, MemoryLog
 
 def sqlite(directory: Path, turns: Turns) -> Callable[..., Any]:
     def opened(node_id: str) -> SqliteLog:
-        # Little memory, so that what is read comes from the file.
-        return SqliteLog(
-            str(directory / "raft"), node_id, turns.clock, ImmediateThreads(), recent_bytes=5000
-        )
+        return SqliteLog(str(directory / "raft"), node_id, turns.clock, ImmediateThreads())
 
     return opened
 

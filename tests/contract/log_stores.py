@@ -45,7 +45,7 @@ class LogStoreContract:
 
     def test_a_new_log_is_empty_and_begins_at_1(self, log: Any) -> None:
         assert log.state() == LogState(HardState(), SnapshotMark(), 0, 1, 0, 1)
-        assert log.identity == Identity("", "a")
+        assert log.identity == Identity("", "a", log.identity.log_id)
         assert (log.first_index(), log.last_index(), log.term(0)) == (1, 0, 0)
         for index in (-1, 1):
             with pytest.raises(IndexError):
@@ -186,8 +186,10 @@ class LogStoreContract:
         turns.run(log.join("c1"))
         with pytest.raises(ValueError, match="c1"):
             turns.run(log.join("c2"))
+        log_id = log.identity.log_id
+        assert log_id
         turns.run(log.stop())
-        assert open_log("a").identity == Identity("c1", "a")
+        assert open_log("a").identity == Identity("c1", "a", log_id)
 
     def test_the_log_of_another_node_is_refused(
         self, log: Any, open_log: Opener, turns: Turns

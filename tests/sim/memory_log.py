@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from itertools import count
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -44,7 +45,9 @@ class LogDisk:
     :ivar writes: how many became durable.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, logs: Iterator[int] | None = None) -> None:
+        """:param logs: numbers for new logs; give all disks of one world the same."""
+        self.logs = count(1) if logs is None else logs
         self.state: _State | None = None
         self.full = False
         self.writes = 0
@@ -71,7 +74,7 @@ class MemoryLog:
         :param sync: what a write waits for before it is durable.
         :raises UnusableLog: the disk holds another node's log.
         """
-        state = disk.state or _State(Identity("", node_id))
+        state = disk.state or _State(Identity("", node_id, f"log-{next(disk.logs)}"))
         if state.identity.node_id != node_id:
             raise UnusableLog(f"the log of node {state.identity.node_id!r}, not of {node_id!r}")
         self._disk = disk
@@ -146,7 +149,7 @@ class MemoryLog:
         own = self.identity.cluster_id
         if own not in ("", cluster_id):
             raise ValueError(f"this node belongs to cluster {own}")
-        identity = Identity(cluster_id, self.identity.node_id)
+        identity = replace(self.identity, cluster_id=cluster_id)
         await self._write(lambda state: replace(state, identity=identity))
 
     async def save(self, persist: Persist) -> None:
