@@ -200,6 +200,25 @@ class MetadataReplica:
             for (proposal, _), new in zip(named, admitted, strict=True)
         ]
 
+    def pristine(self) -> bool:
+        """See :class:`IStateMachine`: no row in any table, but for the counters at 0."""
+        execute = self.database.writer.execute
+        tables = execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+        return not any(
+            execute(
+                f"SELECT 1 FROM {name} {'WHERE value' if name == 'state' else ''} LIMIT 1"
+            ).fetchall()
+            for (name,) in tables
+        )
+
+    async def adopt(self, index: int) -> None:
+        """See :class:`IStateMachine`."""
+        if self._applied:
+            raise ValueError(f"the state is that of index {self._applied} of a log")
+        self._machine.apply_group((), index)
+        await self._threads.run(self.database.sync)
+        self._applied = index
+
     async def sync(self) -> int:
         """See :class:`IStateMachine`."""
         index = self._applied

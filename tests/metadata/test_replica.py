@@ -323,3 +323,21 @@ def test_a_broken_database_is_never_applied_to_again(tmp_path: Path) -> None:
         turns.run(replica.apply(following))
     assert replica.applied_index() == 1
     turns.run(replica.stop())
+
+
+def test_an_embedded_database_becomes_the_beginning_of_a_log(world: World) -> None:
+    replica = world.open()
+    assert replica.pristine()
+    world.turns.run(replica.apply([entry(1, named(bucket(), 1))]))
+    assert not replica.pristine()
+    with pytest.raises(ValueError, match="index 1"):
+        world.turns.run(replica.adopt(5))
+    other = world.open("other.db")
+    other._machine.apply_group([bucket(), put("k")])
+    assert not other.pristine()
+    world.turns.run(other.adopt(7))
+    assert other.applied_index() == 7
+    world.close(other, "other.db")
+    other = world.open("other.db")
+    assert other.applied_index() == 7
+    world.turns.run(other.apply([noop(8)]))
