@@ -10,10 +10,14 @@ added later has a default, so that nodes of two versions understand each other.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
+
+Number = Annotated[int, Meta(ge=0, le=(1 << 62) - 1)]
+"""An index, a term, a round or a context, as it is accepted from a peer: there is room above it
+for arithmetic, and in a column of SQLite."""
 
 
 class EntryKind(IntEnum):
@@ -36,8 +40,8 @@ class Entry(Struct, frozen=True, array_like=True):
     :ivar term: of the leader that made it; never decreases along the log.
     """
 
-    index: int
-    term: int
+    index: Number
+    term: Number
     kind: EntryKind = EntryKind.COMMAND
     data: bytes = b""
 
@@ -90,8 +94,8 @@ class SnapshotMark(Struct, frozen=True, array_like=True):
     :ivar members: the members as of ``index``.
     """
 
-    index: int = 0
-    term: int = 0
+    index: Number = 0
+    term: Number = 0
     members: Members = Members()
 
 
@@ -104,9 +108,9 @@ class RequestVote(Struct, frozen=True, array_like=True, tag="RequestVote"):
         need not wait until it has missed the leader (thesis section 4.2.3).
     """
 
-    term: int
-    last_index: int
-    last_term: int
+    term: Number
+    last_index: Number
+    last_term: Number
     pre: bool = False
     transfer: bool = False
 
@@ -117,7 +121,7 @@ class Vote(Struct, frozen=True, array_like=True, tag="Vote"):
     :ivar term: of the election if granted, else the voter's own.
     """
 
-    term: int
+    term: Number
     granted: bool
     pre: bool = False
 
@@ -130,12 +134,12 @@ class AppendEntries(Struct, frozen=True, array_like=True, tag="AppendEntries"):
         answer repeats it.
     """
 
-    term: int
-    prev_index: int
-    prev_term: int
+    term: Number
+    prev_index: Number
+    prev_term: Number
     entries: tuple[Entry, ...] = ()
-    commit: int = 0
-    round: int = 0
+    commit: Number = 0
+    round: Number = 0
 
 
 class Appended(Struct, frozen=True, array_like=True, tag="Appended"):
@@ -148,19 +152,19 @@ class Appended(Struct, frozen=True, array_like=True, tag="Appended"):
         a whole term is passed over at once (paper, end of section 5.3).
     """
 
-    term: int
+    term: Number
     success: bool
-    index: int
-    round: int = 0
-    hint_index: int = 0
-    hint_term: int = 0
+    index: Number
+    round: Number = 0
+    hint_index: Number = 0
+    hint_term: Number = 0
 
 
 class InstallSnapshot(Struct, frozen=True, array_like=True, tag="InstallSnapshot"):
     """A snapshot has arrived whole and verified: the receiver's own driver steps this, in the
     name of the leader that sent it.  Its bytes never pass through the core."""
 
-    term: int
+    term: Number
     mark: SnapshotMark
 
 
@@ -168,7 +172,7 @@ class TimeoutNow(Struct, frozen=True, array_like=True, tag="TimeoutNow"):
     """The leader asks a follower that has its whole log to begin an election at once
     (thesis section 3.10)."""
 
-    term: int
+    term: Number
 
 
 class ReadIndex(Struct, frozen=True, array_like=True, tag="ReadIndex"):
@@ -177,16 +181,16 @@ class ReadIndex(Struct, frozen=True, array_like=True, tag="ReadIndex"):
     :ivar context: the sender's number for it; the answer repeats it.
     """
 
-    term: int
-    context: int
+    term: Number
+    context: Number
 
 
 class ReadIndexAnswer(Struct, frozen=True, array_like=True, tag="ReadIndexAnswer"):
     """:ivar index: to have applied before reading; -1: the receiver does not lead, ask another."""
 
-    term: int
-    context: int
-    index: int
+    term: Number
+    context: Number
+    index: Annotated[int, Meta(ge=-1, le=(1 << 62) - 1)]
 
 
 class Propose(Struct, frozen=True, array_like=True, tag="Propose"):
@@ -195,7 +199,7 @@ class Propose(Struct, frozen=True, array_like=True, tag="Propose"):
     :ivar context: the sender's number for it; the answer repeats it.
     """
 
-    context: int
+    context: Number
     payloads: tuple[bytes, ...]
 
 
@@ -205,7 +209,7 @@ class ProposeAnswer(Struct, frozen=True, array_like=True, tag="ProposeAnswer"):
     :ivar leader: whom the receiver takes for the leader, if it is another; may be empty.
     """
 
-    context: int
+    context: Number
     accepted: bool
     leader: str = ""
 
@@ -218,6 +222,7 @@ Message = (
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(Message)
 _members: msgspec.msgpack.Decoder[Members] = msgspec.msgpack.Decoder(Members)
+_mark: msgspec.msgpack.Decoder[SnapshotMark] = msgspec.msgpack.Decoder(SnapshotMark)
 
 
 def encode(message: Message) -> bytes:
@@ -248,3 +253,16 @@ def decode_members(raw: bytes | memoryview) -> Members:
         return _members.decode(raw)
     except msgspec.MsgspecError as error:
         raise ValueError(f"not a list of members: {error}") from None
+
+
+def encode_mark(mark: SnapshotMark) -> bytes:
+    """The binary form of a snapshot's mark."""
+    return _encoder.encode(mark)
+
+
+def decode_mark(raw: bytes | memoryview) -> SnapshotMark:
+    """:raises ValueError: it is none."""
+    try:
+        return _mark.decode(raw)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"not the mark of a snapshot: {error}") from None
