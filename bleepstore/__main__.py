@@ -1,4 +1,7 @@
-"""``bleepstore [options]``: the same as ``twistd -n bleepstore``, without looking for plugins."""
+"""``bleepstore [options]``: the same as ``twistd -n bleepstore``, without looking for plugins.
+
+``bleepstore cluster …`` asks a running node instead (``cli.cluster``).
+"""
 
 from __future__ import annotations
 
@@ -18,12 +21,16 @@ NAME = "bleepstore"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Serve in the foreground until a signal comes.
+    """Serve in the foreground until a signal comes, or run a command beside a server.
 
     :raises SystemExit: 0 after --help and --version, 2 for wrong options, 1 for everything that
         keeps the server from starting.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["cluster"]:
+        from bleepstore.cli import cluster  # a server does not need it
+
+        raise SystemExit(cluster.main(given[1:]))
     options = Options()  # type: ignore[no-untyped-call]
     try:
         options.parseOptions(given)  # type: ignore[no-untyped-call]

@@ -1,1 +1,2 @@
-"""Tools beside the server, each run as ``python -m bleepstore.cli.NAME``."""
+"""Tools beside the server: ``cluster`` is a command of ``bleepstore``, the others are run as
+``python -m bleepstore.cli.NAME``."""
