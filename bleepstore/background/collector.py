@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from bleepstore.background.periodic import Periodic
+from bleepstore.background.periodic import Periodic, When, always
 from bleepstore.interfaces.blobs import IBlobStore
 from bleepstore.interfaces.lifecycle import IPart
 from bleepstore.interfaces.metadata import IMetadataStore
@@ -36,7 +36,11 @@ PINNED = 5.0
 
 @implementer(IPart)
 class Collector:
-    """Collects when it is woken, and every ``interval`` seconds what a crash left over."""
+    """Collects when it is woken, and every ``interval`` seconds what a crash left over.
+
+    :param when: a node that has no blobs must not have those forgotten that are another's to
+        delete.
+    """
 
     def __init__(
         self,
@@ -47,7 +51,9 @@ class Collector:
         pins: Pins,
         *,
         interval: float,
+        when: When = always,
     ) -> None:
+        self._when = when
         self._now = now
         self._metadata = metadata
         self._blobs = blobs
@@ -71,6 +77,8 @@ class Collector:
 
         A blob that is being read is left for later, and so is one that cannot be deleted.
         """
+        if not self._when():
+            return None
         skipped = self._pins.count
         limit = BATCH + skipped
         released = await self._metadata.released_blobs(limit)

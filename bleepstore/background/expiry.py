@@ -8,7 +8,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from bleepstore.background.periodic import Periodic
+from bleepstore.background.periodic import Periodic, When, always
 from bleepstore.errors import NoSuchUpload
 from bleepstore.interfaces.lifecycle import IPart
 from bleepstore.interfaces.metadata import IMetadataStore
@@ -29,7 +29,11 @@ FIRST = 10.0
 
 @implementer(IPart)
 class UploadExpiry:
-    """Looks every ``interval`` seconds for uploads older than ``max_age`` seconds."""
+    """Looks every ``interval`` seconds for uploads older than ``max_age`` seconds.
+
+    :param when: of the nodes of a cluster one is enough to do it, the leader; the others look
+        whether it is them.
+    """
 
     def __init__(
         self,
@@ -40,7 +44,9 @@ class UploadExpiry:
         *,
         interval: float,
         max_age: float,
+        when: When = always,
     ) -> None:
+        self._when = when
         self._now = now
         self._metadata = metadata
         self._released = released
@@ -59,6 +65,8 @@ class UploadExpiry:
 
     async def expire(self) -> float | None:
         """One unit: abort a batch of the oldest uploads, one command each."""
+        if not self._when():
+            return None
         now = self._now()
         stale = await self._metadata.stale_uploads(now - self._max_age, BATCH)
         for upload in stale:

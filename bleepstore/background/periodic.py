@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from bleepstore.errors import ServiceUnavailable
 from bleepstore.interfaces.lifecycle import IPart
 
 _log = Logger()
@@ -21,12 +22,22 @@ Unit = Callable[[], Awaitable[float | None]]
 """Does a little, and says in how many seconds it wants to be called again; None: after the
 interval; infinity: not again, unless it is woken."""
 
+When = Callable[[], bool]
+"""Whether the work is this process's at all, asked before each unit: of the nodes of a cluster some
+have it to do, and others not."""
+
+
+def always() -> bool:
+    """For a process that is alone."""
+    return True
+
 
 @implementer(IPart)
 class Periodic:
     """Calls a unit of work every ``interval`` seconds, and earlier when it is woken or asks for it.
 
-    A unit that fails is logged, and called again after the interval.
+    A unit that fails is logged, and called again after the interval; so is one that finds its
+    store unavailable, which a cluster without a leader is.
 
     :param name: for the log.
     :param first: seconds from the start to the first unit.
@@ -87,6 +98,8 @@ class Periodic:
         delay: float | None = None
         try:
             delay = await self._unit()
+        except ServiceUnavailable as error:
+            _log.info("{name} waits: {reason}", name=self._name, reason=error.message)
         except Exception:
             _log.failure("{name} failed, and is tried again later", name=self._name)
         self._working = False

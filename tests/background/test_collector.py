@@ -7,6 +7,7 @@ from zope.interface.verify import verifyObject
 
 from bleepstore.background import collector as module
 from bleepstore.background.collector import Collector
+from bleepstore.background.periodic import When, always
 from bleepstore.interfaces.lifecycle import IPart
 from bleepstore.objectstore.requests import ReadRequest
 from tests.objectstore.driving import Running, run
@@ -22,7 +23,7 @@ def world() -> World:
     return world
 
 
-def collector_of(world: World, clock: Clock | None = None) -> Collector:
+def collector_of(world: World, clock: Clock | None = None, when: When = always) -> Collector:
     return Collector(
         clock or world.clock,
         lambda: world.time,
@@ -30,6 +31,7 @@ def collector_of(world: World, clock: Clock | None = None) -> Collector:
         world.blobs,  # type: ignore[arg-type]
         world.pins,
         interval=INTERVAL,
+        when=when,
     )
 
 
@@ -56,6 +58,12 @@ def test_what_is_released_is_deleted_and_forgotten(world: World) -> None:
     assert released(world) == []
     assert len(world.stored()) == 1
     assert world.get("kept") == content(LARGE)
+
+
+def test_who_has_no_blobs_forgets_none(world: World) -> None:
+    release(world, 2)
+    assert run(collector_of(world, when=lambda: False).collect()) is None
+    assert len(released(world)) == len(world.stored()) == 2
 
 
 def test_with_nothing_released_nothing_is_written(world: World) -> None:

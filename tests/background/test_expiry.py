@@ -6,6 +6,7 @@ from zope.interface.verify import verifyObject
 
 from bleepstore.background import expiry as module
 from bleepstore.background.expiry import UploadExpiry
+from bleepstore.background.periodic import When, always
 from bleepstore.errors import InsufficientStorage
 from bleepstore.interfaces.lifecycle import IPart
 from bleepstore.model.objects import Description
@@ -34,7 +35,7 @@ def create(world: World, key: str) -> UploadName:
     return UploadName("bucket", key, upload.upload_id)
 
 
-def expiry_of(world: World, clock: Clock | None = None) -> UploadExpiry:
+def expiry_of(world: World, clock: Clock | None = None, when: When = always) -> UploadExpiry:
     return UploadExpiry(
         clock or world.clock,
         lambda: world.time,
@@ -42,6 +43,7 @@ def expiry_of(world: World, clock: Clock | None = None) -> UploadExpiry:
         world._on_release,
         interval=3600,
         max_age=7 * DAY,
+        when=when,
     )
 
 
@@ -52,6 +54,18 @@ def in_progress(world: World) -> list[str]:
 
 def test_it_is_a_part(world: World) -> None:
     assert verifyObject(IPart, expiry_of(world))
+
+
+def test_who_does_not_lead_leaves_it_to_who_does(world: World) -> None:
+    create(world, "old")
+    world.time += 8 * DAY * 1000
+    leads = False
+    expiry = expiry_of(world, when=lambda: leads)
+    assert run(expiry.expire()) is None
+    assert in_progress(world) == ["old"]
+    leads = True
+    run(expiry.expire())
+    assert in_progress(world) == []
 
 
 def test_only_uploads_past_their_age_are_aborted_and_their_blobs_released(world: World) -> None:

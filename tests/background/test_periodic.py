@@ -4,9 +4,11 @@ from math import inf
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from zope.interface.verify import verifyObject
 
 from bleepstore.background.periodic import Periodic
+from bleepstore.errors import ServiceUnavailable
 from bleepstore.interfaces.lifecycle import IPart
 from tests.objectstore.driving import Running, run
 
@@ -39,6 +41,21 @@ def started(clock: Clock, work: Work) -> Periodic:
 def test_it_is_a_part() -> None:
     clock = Clock()
     assert verifyObject(IPart, Periodic(clock, "work", Work(clock), interval=1, first=1))
+
+
+def test_a_store_that_is_unavailable_is_tried_again_and_no_defect() -> None:
+    events: list[LogEvent] = []
+    globalLogPublisher.addObserver(events.append)
+    try:
+        clock = Clock()
+        work = Work(clock, ServiceUnavailable("no leader"))
+        started(clock, work)
+        clock.pump([1, 100])
+    finally:
+        globalLogPublisher.removeObserver(events.append)
+    assert work.times == [1, 101]
+    assert [formatEvent(event) for event in events] == ["work waits: no leader"]
+    assert "log_failure" not in events[0]
 
 
 def test_the_first_unit_and_then_one_every_interval() -> None:
