@@ -381,8 +381,8 @@ class ClusterConfig(Section, frozen=True, kw_only=True):
     election_timeout_ms: Annotated[
         int,
         Setting(
-            "Milliseconds without word from a leader after which a node stands for election; up "
-            "to twice that, by chance.",
+            "Milliseconds without word from a leader after which a node stands for election, and "
+            "by chance up to half of that more.",
             least=20,
             most=600_000,
         ),
