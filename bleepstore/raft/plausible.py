@@ -1,0 +1,103 @@
+"""Which messages cannot be true, whatever has happened: they are refused before anything is done.
+
+A correct peer sends none of these.  Knows one message at a time; what is impossible only in view of
+this node's own log is refused where that is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from bleepstore.raft.membership import well_formed
+from bleepstore.raft.messages import (
+    Appended,
+    AppendEntries,
+    Entry,
+    EntryKind,
+    InstallSnapshot,
+    Message,
+    ReadIndex,
+    ReadIndexAnswer,
+    RequestVote,
+    TimeoutNow,
+    Vote,
+    decode_members,
+)
+
+LIMIT = 1 << 62
+"""Terms, indexes and rounds stay below it: a store's integers have 63 bits."""
+
+
+def _in_range(*values: int) -> bool:
+    return min(values) >= 0 and max(values) < LIMIT
+
+
+def _request_vote(message: RequestVote) -> bool:
+    index, term = message.last_index, message.last_term
+    return _in_range(message.term, index, term) and 0 < message.term > term >= (index > 0)
+
+
+def _append_entries(message: AppendEntries) -> bool:
+    index, term = message.prev_index, message.prev_term
+    if not _in_range(message.term, index, term, message.commit, message.round):
+        return False
+    if (index == 0) != (term == 0):
+        return False
+    for entry in message.entries:
+        index += 1
+        if entry.index != index or entry.term < term or not entry.term:
+            return False
+        if entry.kind is EntryKind.MEMBERS and not _members_readable(entry):
+            return False
+        term = entry.term
+    return term <= message.term and index < LIMIT and message.term > 0
+
+
+def _members_readable(entry: Entry) -> bool:
+    try:
+        return well_formed(decode_members(entry.data))
+    except ValueError:
+        return False
+
+
+def _appended(message: Appended) -> bool:
+    return _in_range(
+        message.term, message.index, message.round, message.hint_index, message.hint_term
+    )
+
+
+def _install_snapshot(message: InstallSnapshot) -> bool:
+    mark = message.mark
+    return (
+        _in_range(message.term, mark.index, mark.term)
+        and mark.index > 0
+        and 0 < mark.term <= message.term
+        and well_formed(mark.members)
+    )
+
+
+def _term_only(message: Vote | TimeoutNow | ReadIndex) -> bool:
+    return _in_range(message.term)
+
+
+def _read_index_answer(message: ReadIndexAnswer) -> bool:
+    return _in_range(message.term) and -1 <= message.index < LIMIT
+
+
+_CHECKS: Mapping[type, Callable[[Any], bool]] = {
+    RequestVote: _request_vote,
+    Vote: _term_only,
+    AppendEntries: _append_entries,
+    Appended: _appended,
+    InstallSnapshot: _install_snapshot,
+    TimeoutNow: _term_only,
+    ReadIndex: _term_only,
+    ReadIndexAnswer: _read_index_answer,
+}
+
+
+def plausible(message: Message) -> bool:
+    """Whether some history can have led to a message."""
+    check = _CHECKS.get(type(message))
+    return check is not None and check(message)

@@ -1,0 +1,199 @@
+"""What a node is whatever its role: its term and vote, its log, its members, and what is due.
+
+The roles work on it; it knows none of them.  Everything a node must not forget is decided here:
+what is to be persisted, what must wait for that, and what is given to the state machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bleepstore.raft import outbox
+from bleepstore.raft.effects import HardState, Persist, ReadReady, Role, RoleChange
+from bleepstore.raft.log import LogReader, LogView
+from bleepstore.raft.membership import Membership
+from bleepstore.raft.messages import Entry, Message, SnapshotMark
+from bleepstore.raft.outbox import Outbox
+from bleepstore.raft.reads import Waiting
+from bleepstore.raft.settings import Settings
+
+_SCAN_BYTES = 1 << 20
+
+
+class Replica:
+    """One node's state.
+
+    :ivar vote: for whom it voted in ``term``; empty: for nobody.
+    :ivar leader: the known leader of the term; empty while there is none.
+    :ivar commit: the last index known to be committed; never decreases.
+    :ivar applied: the last index that the state machine has confirmed.
+    :ivar now: ticks since this node started.
+    :ivar elapsed: ticks since it last heard from its leader, voted, or stood for election.
+    :ivar timeout: at how many of them it stands.
+    :ivar quiet_until: the tick before which it votes for nobody, since it may have heard from a
+        leader right before it was started.
+    """
+
+    def __init__(
+        self,
+        node_id: str,
+        settings: Settings,
+        log: LogReader,
+        hard_state: HardState,
+        snapshot: SnapshotMark,
+        commit: int,
+        applied: int,
+        jitter: Callable[[int], int],
+    ) -> None:
+        self.id = node_id
+        self.settings = settings
+        self.jitter = jitter
+        self.log = LogView(log, snapshot, settings.cache_bytes)
+        if not self.log.first_index - 1 <= applied <= self.log.last_index:
+            raise ValueError(
+                f"the state stands at {applied}, but the log holds "
+                f"{self.log.first_index} to {self.log.last_index}"
+            )
+        self.members = Membership(snapshot.index, snapshot.members)
+        self._scan()
+        self.term = hard_state.term
+        self.vote = hard_state.vote
+        self.leader = ""
+        self.role = Role.FOLLOWER
+        self.commit = max(applied, min(commit, self.log.last_index))
+        self.applied = applied
+        self.now = 0
+        self.elapsed = 0
+        self.timeout = 0
+        self.draw_timeout()
+        self.quiet_until = settings.election_ticks if self.term else 0
+        self.outbox = Outbox()
+        self._durable_state = hard_state
+        self._persists = 0
+        self._persisting: Persist | None = None
+        self._applying = 0
+
+    def _scan(self) -> None:
+        """Find the changes of members in the log."""
+        low, high = self.log.first_index, self.log.last_index + 1
+        while low < high:
+            entries = self.log.entries(low, high, _SCAN_BYTES)
+            self.members.observe(entries)
+            low = entries[-1].index + 1
+
+    # -- time
+
+    def draw_timeout(self) -> None:
+        """Choose when to stand next (thesis section 3.4: randomised, so that votes are not split).
+
+        From [n, 1.5 n): a node that stands at once after its leader's death, and once more, is
+        done within 2 n."""
+        ticks = self.settings.election_ticks
+        self.timeout = ticks + self.jitter(max(ticks // 2, 1))
+
+    @property
+    def may_stand(self) -> bool:
+        """Whether this node is a voter; a learner or a joining node never stands."""
+        return self.id in self.members.voters
+
+    # -- speaking
+
+    def send(self, to: str, message: Message) -> None:
+        """Say what promises nothing, or nothing that is not durable."""
+        self.outbox.send(to, message)
+
+    def promise(self, to: str, message: Message) -> None:
+        """Say something once everything this node believes is durable (paper, figure 2)."""
+        dirty = self.dirty
+        if outbox.must_wait(dirty, self._persisting is not None):
+            self.outbox.withhold(to, message, dirty)
+        else:
+            self.outbox.send(to, message)
+
+    def answer_read(self, read: Waiting, index: int) -> None:
+        """A read of this node's own has its answer."""
+        self.outbox.reads.append(ReadReady(read.context, index))
+
+    def report_role(self, reason: str) -> None:
+        """Tell the driver what this node is now."""
+        self.outbox.roles.append(RoleChange(self.role, self.term, self.leader, reason))
+
+    # -- what must survive
+
+    @property
+    def term_durable(self) -> bool:
+        """Whether the term and the vote are on disk."""
+        durable = self._durable_state
+        return durable.term == self.term and durable.vote == self.vote
+
+    @property
+    def dirty(self) -> bool:
+        """Whether this node believes what is neither durable nor being made so."""
+        return (
+            self.log.handed < self.log.last_index
+            or self._state_dirty
+            or (self.log.restore is not None)
+        )
+
+    @property
+    def _state_dirty(self) -> bool:
+        state = self._durable_state
+        if self._persisting is not None and self._persisting.hard_state is not None:
+            state = self._persisting.hard_state
+        return state.term != self.term or state.vote != self.vote
+
+    @property
+    def persist_due(self) -> bool:
+        """One at a time; and a snapshot does not replace the state while entries are applied."""
+        if self._persisting is not None or not self.dirty:
+            return False
+        return not (self._applying and self.log.restore is not None)
+
+    def next_persist(self) -> Persist:
+        """What is to be made durable now; see :attr:`persist_due`."""
+        self._persists += 1
+        hard_state = HardState(self.term, self.vote) if self._state_dirty else None
+        restore = self.log.restore
+        entries = self.log.hand_out()
+        self._persisting = Persist(self._persists, hard_state, entries, restore, self.commit)
+        self.outbox.seal()
+        return self._persisting
+
+    def persisted(self, number: int) -> None:
+        """The driver made it durable.
+
+        :raises ValueError: that one is not under way.
+        """
+        persist = self._persisting
+        if persist is None or persist.number != number:
+            raise ValueError(f"Persist {number} is not under way")
+        self._persisting = None
+        if persist.hard_state is not None:
+            self._durable_state = persist.hard_state
+        self.log.confirm()
+        if persist.restore is not None:
+            self.applied = max(self.applied, persist.restore.index)
+
+    # -- what is applied
+
+    @property
+    def apply_due(self) -> bool:
+        """One batch at a time; never while a snapshot is taking the state's place."""
+        return not self._applying and self.applied < min(self.commit, self.log.durable)
+
+    def next_apply(self) -> tuple[Entry, ...]:
+        """Entries that are committed, durable here, and not given out before."""
+        high = min(self.commit, self.log.durable) + 1
+        batch = self.log.entries(self.applied + 1, high, self.settings.max_bytes)
+        self._applying = batch[-1].index
+        return tuple(batch)
+
+    def confirm_applied(self, index: int) -> None:
+        """The state machine stands at an index.
+
+        :raises ValueError: it was not given that.
+        """
+        if not self.applied < index <= self._applying:
+            raise ValueError(f"entry {index} was not given to be applied")
+        self.applied = index
+        self._applying = 0
