@@ -1,0 +1,112 @@
+"""Reading the error answers of the providers: a code, a sentence and a request id.  Pure.
+
+Sources: "Error responses" (Amazon S3 API Reference), "HTTP status and error codes for JSON" (Cloud
+Storage), "Status and error codes" (Azure Storage REST API), RFC 6749 section 5.2 (token
+endpoints).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from bleepstore.remote.failures import ProviderError
+
+LONGEST_MESSAGE = 300
+"""Characters of a provider's sentence that are kept for the log."""
+
+ReadRefusal = Callable[[int, Mapping[bytes, bytes], bytes], ProviderError]
+"""(status, headers by lower-case name, body) → what the provider says."""
+
+_ENTITIES = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'", "&amp;": "&"}
+_ENTITY = re.compile("|".join(_ENTITIES))
+
+
+def read_aws_refusal(status: int, headers: Mapping[bytes, bytes], body: bytes) -> ProviderError:
+    """S3 and STS: XML.  An answer to HEAD has no body, and so no code."""
+    text = body.decode("utf-8", "replace")
+    return ProviderError(
+        status=status,
+        code=_element(text, "Code"),
+        message=_element(text, "Message")[:LONGEST_MESSAGE],
+        request_id=_header(headers, b"x-amz-request-id", b"x-amzn-requestid")
+        or _element(text, "RequestId"),
+    )
+
+
+def read_azure_refusal(status: int, headers: Mapping[bytes, bytes], body: bytes) -> ProviderError:
+    """Blob Storage: a header with the code, and XML.
+
+    AuthenticationErrorDetail, which quotes what was signed, is left out.
+    """
+    text = body.decode("utf-8", "replace")
+    return ProviderError(
+        status=status,
+        code=_header(headers, b"x-ms-error-code") or _element(text, "Code"),
+        message=_element(text, "Message").split("\n")[0][:LONGEST_MESSAGE],
+        request_id=_header(headers, b"x-ms-request-id"),
+    )
+
+
+def read_google_refusal(status: int, headers: Mapping[bytes, bytes], body: bytes) -> ProviderError:
+    """Cloud Storage: JSON, ``{"error": {"code", "message", "errors": [{"reason"}]}}``."""
+    error = _json_object(body).get("error")
+    code = message = ""
+    if isinstance(error, dict):
+        message = _text(error.get("message"))
+        reasons = error.get("errors")
+        if isinstance(reasons, list) and reasons and isinstance(reasons[0], dict):
+            code = _text(reasons[0].get("reason"))
+        code = code or _text(error.get("status"))
+    return ProviderError(
+        status=status,
+        code=code,
+        message=message[:LONGEST_MESSAGE],
+        request_id=_header(headers, b"x-guploader-uploadid", b"x-cloud-trace-context"),
+    )
+
+
+def read_token_refusal(status: int, headers: Mapping[bytes, bytes], body: bytes) -> ProviderError:
+    """Token endpoints: JSON, ``{"error", "error_description"}`` (RFC 6749, 5.2), or Google's."""
+    said = _json_object(body)
+    if isinstance(said.get("error"), dict):
+        return read_google_refusal(status, headers, body)
+    return ProviderError(
+        status=status,
+        code=_text(said.get("error")) or _text(said.get("code")) or _text(said.get("Code")),
+        message=(
+            _text(said.get("error_description"))
+            or _text(said.get("message"))
+            or _text(said.get("Message"))
+        ).split("\r\n")[0][:LONGEST_MESSAGE],
+        request_id=_header(headers, b"x-ms-request-id", b"x-amzn-requestid"),
+    )
+
+
+def _element(text: str, name: str) -> str:
+    """The text of the first element of that name; error bodies are flat, and may be cut off."""
+    found = re.search(rf"<{name}>([^<]*)</{name}>", text)
+    if found is None:
+        return ""
+    return _ENTITY.sub(lambda match: _ENTITIES[match[0]], found[1]).strip()
+
+
+def _header(headers: Mapping[bytes, bytes], *names: bytes) -> str:
+    for name in names:
+        if value := headers.get(name):
+            return value.decode("latin-1")
+    return ""
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return {}
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
