@@ -118,14 +118,22 @@ class SnapshotFiles:
             return
         del self._borrowed[path]
         if self._newest is not None and self._newest[1] != path:
-            Deferred.fromCoroutine(self._discard(path))
+            self.discard(path)
+
+    def discard(self, path: str) -> None:
+        """See :class:`ISnapshots`."""
+        Deferred.fromCoroutine(self._discard(path))
 
     async def _discard(self, path: str) -> None:
         try:
             await self._threads.run(_remove, path)
         except Exception as error:
             # The next start removes it.
-            _log.warn("The old snapshot {path} is still there: {error}", path=path, error=error)
+            _log.warn(
+                "The file {path}, which nobody needs, is still there: {error}",
+                path=path,
+                error=error,
+            )
 
     # In threads
 

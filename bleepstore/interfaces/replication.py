@@ -267,6 +267,9 @@ class ISnapshots(Interface):
     def give_back(path: str) -> None:
         """A borrowed snapshot is not needed any more."""
 
+    def discard(path: str) -> None:
+        """A file that was reserved or received is not needed; it goes in the background."""
+
 
 class ITransport(Interface):
     """Messages to peers.  Also an IPart."""

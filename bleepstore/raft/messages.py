@@ -214,9 +214,53 @@ class ProposeAnswer(Struct, frozen=True, array_like=True, tag="ProposeAnswer"):
     leader: str = ""
 
 
+class StepKind(IntEnum):
+    """One step of a change of the members, which a leader can take at once or not at all.
+
+    ADD: a node becomes a learner.  PROMOTE: a learner that has caught up becomes a voter.
+    REMOVE: a node is a member no more.  TRANSFER: a voter is to lead; the best one if none is
+    named.
+    """
+
+    ADD = 0
+    PROMOTE = 1
+    REMOVE = 2
+    TRANSFER = 3
+
+
+class StepOutcome(IntEnum):
+    """TAKEN: the log says so, or did already; it may still be undone until it is committed.
+    LATER: not now; ask again.  WRONG: it can never be."""
+
+    TAKEN = 0
+    LATER = 1
+    WRONG = 2
+
+
+class ChangeStep(Struct, frozen=True, array_like=True, tag="ChangeStep"):
+    """A node asks the leader for a step.  The drivers' affair, as is the answer.
+
+    :ivar context: the sender's number for it; the answer repeats it.
+    :ivar address: of a node that is added.
+    """
+
+    context: Number
+    kind: StepKind
+    node: str
+    address: str = ""
+
+
+class StepAnswer(Struct, frozen=True, array_like=True, tag="StepAnswer"):
+    """:ivar reason: for people, if it was not taken."""
+
+    context: Number
+    outcome: StepOutcome
+    reason: str = ""
+
+
 Message = (
     RequestVote | Vote | AppendEntries | Appended | InstallSnapshot | TimeoutNow
-    | ReadIndex | ReadIndexAnswer | Propose | ProposeAnswer
+    | ReadIndex | ReadIndexAnswer | Propose | ProposeAnswer | ChangeStep | StepAnswer
 )  # fmt: skip
 
 _encoder = msgspec.msgpack.Encoder()

@@ -155,6 +155,14 @@ def test_a_crash_between_two_steps_leaves_the_old_one_or_the_new_one(
     assert taken(snapshots, turns, 9)
 
 
+def test_a_file_that_came_to_nothing_is_discarded(snapshots: SnapshotFiles) -> None:
+    path = snapshots.reserve()
+    snapshots.discard(path)
+    Path(path).write_bytes(b"half")
+    snapshots.discard(path)
+    assert names(snapshots) == set()
+
+
 @pytest.mark.parametrize("damage", ["changed", "shorter", "gone"])
 def test_a_damaged_snapshot_is_found_out_before_it_is_sent(
     snapshots: SnapshotFiles, turns: Turns, damage: str
