@@ -26,6 +26,7 @@ from bleepstore.metadata.checkpoints import DEFAULT_LIMIT, Checkpoints
 from bleepstore.metadata.copies import become_copy, sync_directory, write_copy
 from bleepstore.metadata.database import Database, means_no_room
 from bleepstore.metadata.digest import digest
+from bleepstore.metadata.groupcommit import Counters
 from bleepstore.metadata.machine import Outcome, StateMachine
 from bleepstore.metadata.reader import Reader
 from bleepstore.metadata.sessions import Sessions
@@ -117,6 +118,8 @@ class MetadataReplica:
     """Applies a log's entries to a database, each proposal once.
 
     :ivar database: for those who read.
+    :ivar counters: as of the embedded engine; its commands are proposals applied, and a commit
+        waits for no disk.
     """
 
     def __init__(
@@ -142,6 +145,7 @@ class MetadataReplica:
         self._checkpointer = database.open_checkpointer()
         self._checkpoints = Checkpoints(self._checkpointer, threads, checkpoint_bytes)
         self._copies = 0
+        self.counters = Counters()
         self._applied = self._machine.mark()
         self._failure: Exception | None = None
         self._stopped = False
@@ -192,6 +196,7 @@ class MetadataReplica:
             self._undo(error)
             raise
         self._applied = index
+        self._count(len(group))
         if not self._copies:
             self._checkpoints.consider(self._machine.estimated_bytes)
         following = iter(outcomes)
@@ -281,6 +286,7 @@ class MetadataReplica:
 
     def _undo(self, error: Exception) -> None:
         """End a failed transaction; nothing more is applied unless it surely left nothing."""
+        self.counters.failures += 1
         known = isinstance(error, sqlite3.Error) and means_no_room(error)
         try:
             self._machine.rollback()
@@ -288,6 +294,13 @@ class MetadataReplica:
             known = False
         if not known:
             self._failure = error
+
+    def _count(self, applied: int) -> None:
+        counters = self.counters
+        counters.commands += applied
+        counters.commits += 1
+        counters.last_group = applied
+        counters.largest_group = max(counters.largest_group, applied)
 
     def _digest(self) -> str:
         reader = Reader(self.database.open_reader())

@@ -14,8 +14,11 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from bleepstore.metadata.memory import MemoryMetadata
+from bleepstore.metadata.replica import MetadataReplica, ReplicaFile
+from bleepstore.metadata.replicated import ReplicatedMetadata
 from bleepstore.metadata.sqlite import SqliteMetadata
 from bleepstore.streams.threads import ImmediateThreads
+from tests.contract.lone_consensus import LoneConsensus
 
 T = TypeVar("T")
 
@@ -30,10 +33,24 @@ def memory(directory: Path, clock: Clock) -> MemoryMetadata:
     return MemoryMetadata()
 
 
-ENGINES: dict[type[Any], Callable[[Path, Clock], Any]] = {
-    SqliteMetadata: sqlite,
-    MemoryMetadata: memory,
+def replicated(
+    directory: Path, clock: Clock, *, consensus: type[LoneConsensus] = LoneConsensus, **more: Any
+) -> ReplicatedMetadata:
+    replica = MetadataReplica(ReplicaFile(directory / "metadata.db"), clock, ImmediateThreads())
+    return ReplicatedMetadata(replica, consensus(replica), clock, ImmediateThreads(), **more)
+
+
+def eventual(directory: Path, clock: Clock) -> ReplicatedMetadata:
+    return replicated(directory, clock, eventual=True)
+
+
+ENGINES: dict[str, tuple[type[Any], Callable[[Path, Clock], Any]]] = {
+    "sqlite": (SqliteMetadata, sqlite),
+    "memory": (MemoryMetadata, memory),
+    "replicated": (ReplicatedMetadata, replicated),
+    "eventual": (ReplicatedMetadata, eventual),
 }
+"""By a name: the class, and how to make one."""
 
 
 class TurningClock(Clock):
@@ -88,3 +105,10 @@ class Turns:
             result: T = end.value
             return result
         raise AssertionError("it suspended")
+
+
+def end(store: Any, turns: Turns) -> None:
+    """Stop a store, and the replica that it reads."""
+    turns.run(store.stop())
+    if isinstance(store, ReplicatedMetadata):
+        turns.run(store._replica.stop())

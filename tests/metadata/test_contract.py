@@ -13,21 +13,22 @@ import pytest
 import bleepstore.metadata
 from bleepstore.interfaces.metadata import IMetadataStore
 from tests.contract.metadata import MetadataContract
-from tests.contract.metadata_engines import ENGINES, Turns
+from tests.contract.metadata_engines import ENGINES, Turns, end
 
 
-@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.__name__, scope="class")
+@pytest.mark.parametrize("engine", ENGINES, scope="class")
 class TestContract(MetadataContract):
     @pytest.fixture
     def turns(self) -> Turns:
         return Turns()
 
     @pytest.fixture
-    def store(self, engine: type[Any], turns: Turns, tmp_path: Path) -> Iterator[Any]:
-        store = ENGINES[engine](tmp_path, turns.clock)
+    def store(self, engine: str, turns: Turns, tmp_path: Path) -> Iterator[Any]:
+        _, make = ENGINES[engine]
+        store = make(tmp_path, turns.clock)
         turns.run(store.start())
         yield store
-        turns.run(store.stop())
+        end(store, turns)
 
 
 def test_no_engine_escapes_the_suite() -> None:
@@ -36,4 +37,4 @@ def test_no_engine_escapes_the_suite() -> None:
         for value in vars(importlib.import_module(module.name)).values():
             if isinstance(value, type) and IMetadataStore.implementedBy(value):
                 found.add(value)
-    assert found == set(ENGINES)
+    assert found == {made for made, _ in ENGINES.values()}

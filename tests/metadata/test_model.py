@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from bleepstore.errors import BucketNotEmpty, NoSuchBucket, NoSuchUpload, StoreError
 from bleepstore.metadata.memory import MemoryMetadata
+from bleepstore.metadata.replicated import ReplicatedMetadata
 from bleepstore.model.commands import (
     AbortUpload,
     CompletedPart,
@@ -24,9 +25,12 @@ from bleepstore.model.commands import (
 )
 from bleepstore.model.conditions import WriteConditions
 from bleepstore.model.objects import Extent, Manifest
+from bleepstore.streams.threads import ImmediateThreads
+from tests.contract.lone_consensus import LoneConsensus
 from tests.contract.metadata_engines import Turns
 from tests.metadata.model import Model
 from tests.metadata.values import MIB, bucket, complete, copy, etag_of, part, put, upload
+from tests.sim.memory_replica import MemoryReplica
 
 BUCKETS = st.sampled_from(["bucket", "second"])
 NAMES = ["a", "a/b", "a/b/c", "a/c", "a//", "b", "/", "a\0", "é/x", "a/\U0001f600"]
@@ -44,10 +48,17 @@ CONDITIONS = st.one_of(
 
 
 class Histories(RuleBasedStateMachine):
+    def made(self) -> Any:
+        return MemoryMetadata()
+
+    def content(self) -> str:
+        """A hash of everything but the proposals that were met."""
+        return self.turns.run(self.store.digest())
+
     def __init__(self) -> None:
         super().__init__()
         self.turns = Turns()
-        self.store = MemoryMetadata()
+        self.store = self.made()
         self.model = Model()
         self.blobs = count(1)
         for name in ("bucket", "second"):
@@ -69,14 +80,14 @@ class Histories(RuleBasedStateMachine):
 
     def both(self, command: Any, expect: Callable[[], Any]) -> Any:
         """Do it here and there: the same refusal, or none."""
-        before = self.turns.run(self.store.digest())
+        before = self.content()
         refused: type[Exception] | None = None
         result = None
         try:
             result = self.turns.run(self.store.submit(command))
         except StoreError as error:
             refused = type(error)
-            assert self.turns.run(self.store.digest()) == before, "a refusal left something"
+            assert self.content() == before, "a refusal left something"
         expected: type[Exception] | None = None
         try:
             expect()
@@ -286,6 +297,33 @@ class Histories(RuleBasedStateMachine):
         assert totals.objects == sum(map(len, self.model.buckets.values()))
 
 
+class ReplicatedHistories(Histories):
+    """Through encoded proposals, with reads that see a replica's state."""
+
+    def made(self) -> Any:
+        replica = MemoryReplica({})
+        return ReplicatedMetadata(
+            replica, LoneConsensus(replica), self.turns.clock, ImmediateThreads()
+        )
+
+    def content(self) -> str:
+        execute = self.store._reader.execute
+        sessions = execute("SELECT * FROM sessions").fetchall()
+        execute("DELETE FROM sessions")
+        try:
+            return super().content()
+        finally:
+            for row in sessions:
+                execute("INSERT INTO sessions VALUES (?, ?, ?, ?)", row)
+
+
+TestReplicatedHistories = ReplicatedHistories.TestCase
+TestReplicatedHistories.settings = settings(
+    max_examples=20,
+    stateful_step_count=50,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 TestHistories = Histories.TestCase
 TestHistories.settings = settings(
     max_examples=80,
