@@ -295,3 +295,40 @@ def test_a_version_with_an_id_of_its_own_leaves_the_older_ones(replica: Replica)
     current = reader.get_object("bucket", "k", "", False).version
     assert current is not None
     assert current.version_id == "null"
+
+
+@pytest.mark.parametrize(
+    ("error", "is_the_commands"),
+    [
+        (sqlite3.IntegrityError("constraint"), True),
+        (sqlite3.DataError("too big"), True),
+        (ZeroDivisionError(), True),
+        (sqlite3.DatabaseError("database disk image is malformed"), False),
+        (sqlite3.OperationalError("disk I/O error"), False),
+        (sqlite3.ProgrammingError("closed"), False),
+        (MemoryError(), False),
+        (ImportError("no module"), False),
+        (OSError(5, "input/output error"), False),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_only_this_machine_suffers_is_no_outcome_of_a_command(
+    error: Exception, is_the_commands: bool, replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another replica would have another outcome, and another state from there on."""
+
+    def failing(tx: Transaction, command: PutObject) -> Steps[Written]:
+        tx.execute("INSERT INTO released VALUES ('rubbish')")
+        raise error
+        yield
+
+    replica.apply(bucket())
+    before = replica.digest()
+    monkeypatch.setitem(APPLY, PutObject, failing)
+    if is_the_commands:
+        assert replica.apply(put("k")) == [error]
+    else:
+        with pytest.raises(type(error)):
+            replica.apply(put("k"))
+        assert not replica.connection.in_transaction
+    assert replica.digest() == before
