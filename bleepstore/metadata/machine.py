@@ -27,6 +27,8 @@ Also = Callable[[Transaction], None]
 """What else is written with a group, as its last statements."""
 
 COMMANDS_PER_STEP = 64
+"""Short commands of a step: 1 to 2 ms of them.  More steps would keep a group of the queue, and
+those who wait for it, behind more turns of the reactor."""
 
 MARK = "mark"
 
@@ -53,9 +55,12 @@ class StateMachine:
     :ivar estimated_bytes: how much the write-ahead log has grown, roughly, since the start.
     """
 
-    def __init__(self, writer: Callable[[], sqlite3.Connection]) -> None:
+    def __init__(
+        self, writer: Callable[[], sqlite3.Connection], commands_per_step: int = COMMANDS_PER_STEP
+    ) -> None:
         """:param writer: gives the writing connection, which may be replaced after a failure."""
         self._writer = writer
+        self._per_step = commands_per_step
         self.estimated_bytes = 0
 
     def apply_group(self, commands: Sequence[AnyCommand], mark: int | None = None) -> list[Outcome]:
@@ -126,7 +131,7 @@ class StateMachine:
         outcomes: list[Outcome] = []
         for number, command in enumerate(commands, 1):
             outcomes.append((yield from apply(tx, command)))
-            if number % COMMANDS_PER_STEP == 0:
+            if number % self._per_step == 0:
                 yield
         tx.store()
         if also is not None:

@@ -20,9 +20,15 @@ from bleepstore.metadata import listing
 from bleepstore.metadata.database import Database
 from bleepstore.metadata.machine import Outcome, StateMachine
 from bleepstore.metadata.reader import Reader
+from bleepstore.metadata.replica import MetadataReplica, ReplicaFile
+from bleepstore.metadata.replicated import ReplicatedMetadata
 from bleepstore.metadata.sqlite import SqliteMetadata
+from bleepstore.model import proposals
 from bleepstore.model.commands import AnyCommand, DeleteObject, DeleteObjects, DeleteTarget
-from bleepstore.streams.threads import ReactorThreads
+from bleepstore.model.proposals import Proposal
+from bleepstore.raft.messages import Entry
+from bleepstore.streams.threads import ImmediateThreads, ReactorThreads
+from tests.contract.metadata_engines import Turns
 from tests.metadata.values import bucket, complete, copy, crc64, part, put, upload
 
 reactor: Any = _reactor
@@ -131,6 +137,120 @@ def commands(directory: Path) -> None:
     print(f"DeleteObjects of 1,000: {many:.1f} ms")
 
 
+class GroupingConsensus:
+    """A consensus of one node and no log, which applies what a turn has brought as one group."""
+
+    def __init__(self, replica: MetadataReplica, clock: Any) -> None:
+        self._replica = replica
+        self._clock = clock
+        self._waiting: list[tuple[bytes, Deferred[Any]]] = []
+        self._rounds: list[Deferred[None]] = []
+        self._serial = 0
+        self.confirms = True
+
+    def propose(self, command: bytes) -> Deferred[Any]:
+        self._serial += 1
+        answer: Deferred[Any] = Deferred()
+        data = proposals.encode(Proposal("n1", 1, self._serial, self._serial, command))
+        self._waiting.append((data, answer))
+        if len(self._waiting) == 1:
+            self._clock.callLater(0, lambda: Deferred.fromCoroutine(self._apply()))
+        return answer
+
+    async def _apply(self) -> None:
+        group, self._waiting = self._waiting, []
+        first = self._replica.applied_index() + 1
+        entries = [Entry(index, 1, data=data) for index, (data, _) in enumerate(group, first)]
+        verdicts = await self._replica.apply(entries)
+        for (_, answer), verdict in zip(group, verdicts, strict=True):
+            answer.callback(verdict.outcome)
+
+    async def barrier(self) -> None:
+        if not self.confirms:
+            answer: Deferred[None] = Deferred()
+            self._rounds.append(answer)
+            await answer
+
+    def confirm(self) -> None:
+        """The round of confirmation that all who wait have shared."""
+        rounds, self._rounds = self._rounds, []
+        for each in rounds:
+            each.callback(None)
+
+
+def replication(directory: Path) -> None:
+    """What a replicated store costs over the embedded one, consensus itself left out."""
+    turns = Turns()
+    plain = SqliteMetadata(directory / "plain.db", turns.clock, ImmediateThreads())
+    replica = MetadataReplica(
+        ReplicaFile(directory / "replica.db"), turns.clock, ImmediateThreads()
+    )
+    consensus = GroupingConsensus(replica, turns.clock)
+    strong, eventual = (
+        ReplicatedMetadata(
+            replica,
+            consensus,  # type: ignore[arg-type]  # as much of it as is called
+            turns.clock,
+            ImmediateThreads(),
+            eventual=eventual,
+        )
+        for eventual in (False, True)
+    )
+    keys = [f"{n:05}" for n in range(2000)]
+
+    def submitting(store: Any) -> float:
+        """Seconds of processor a command, in groups of 32."""
+        used = 0.0
+        for first in range(0, len(keys), 32):
+            group = [put(key, KIB_4, checksum=CRC) for key in keys[first : first + 32]]
+            started = time.process_time()
+            waiting = [turns.start(store.submit(command)) for command in group]
+            for each in waiting:
+                turns.result(each)
+            used += time.process_time() - started
+        return used / len(keys)
+
+    def reading(store: Any) -> float:
+        """Seconds of processor a read that does not suspend, all of one turn."""
+        started = time.process_time()
+        for key in keys:
+            turns.at_once(store.get_object("bucket", key, with_manifest=True))
+        return (time.process_time() - started) / len(keys)
+
+    def waiting_for_rounds(store: Any) -> float:
+        """The same where each waits for a round that 32 share."""
+        consensus.confirms = False
+        started = time.process_time()
+        for first in range(0, len(keys), 32):
+            waiting = [
+                turns.start(store.get_object("bucket", key, with_manifest=True))
+                for key in keys[first : first + 32]
+            ]
+            consensus.confirm()
+            for each in waiting:
+                turns.result(each)
+        consensus.confirms = True
+        return (time.process_time() - started) / len(keys)
+
+    for store in (plain, strong):
+        turns.run(store.submit(bucket()))
+    costs: dict[str, float] = {}
+    for _ in range(5):
+        for name, measured, store in (
+            ("submit, embedded", submitting, plain),
+            ("submit, replicated", submitting, strong),
+            ("read, embedded", reading, plain),
+            ("read, eventual", reading, eventual),
+            ("read, strong, confirmed at once", reading, strong),
+            ("read, strong, waiting for a round", waiting_for_rounds, strong),
+        ):
+            costs[name] = min(costs.get(name, 1.0), measured(store))
+    for name, cost in costs.items():
+        print(f"{name}: {cost * 1e6:.1f} µs of processor")
+    for each in (plain, strong, eventual, replica):
+        turns.run(each.stop())
+
+
 def apply_in_thread(store: SqliteMetadata, threads: ReactorThreads) -> None:
     """The design that was not taken: the group's commands are applied in the thread too."""
 
@@ -213,9 +333,13 @@ async def run_durable(directory: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--objects", type=int, default=1_000_000)
+    parser.add_argument("--replication", action="store_true", help="nothing but what it costs")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bleepstore-bench-") as name:
         directory = Path(name)
+        replication(directory)
+        if options.replication:
+            return
         commands(directory)
         reads(directory, options.objects)
         done = Deferred.fromCoroutine(run_durable(directory))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sqlite3
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -226,6 +230,32 @@ def test_the_same_commands_give_the_same_database_however_they_are_grouped(seed:
     kinds = {type(outcome).__name__ for outcome in outcomes}
     assert {"Done", "Written", "Deleted", "NoSuchBucket", "NoSuchUpload"} <= kinds
     assert grouped.digest() == one_by_one.digest()
+
+
+HASHED = """
+from tests.metadata.test_machine import Replica, random_history
+replica = Replica()
+for command in random_history(3):
+    replica.apply(command)
+print(hash("seeded"), replica.digest())
+"""
+
+
+def test_the_database_does_not_depend_on_the_order_of_sets_in_a_process() -> None:
+    """Two nodes are two processes, and each has a hash seed of its own."""
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", HASHED],
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()
+        for seed in ("1", "2")
+    ]
+    assert said[0][0] != said[1][0]
+    assert said[0][1] == said[1][1]
 
 
 def test_the_digest_tells_any_difference(replica: Replica) -> None:
