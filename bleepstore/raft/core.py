@@ -282,7 +282,10 @@ class Raft:
         return self._replica.members.index
 
     def members_at(self, index: int) -> Members:
-        """The members as of an index: what a snapshot that stands for it has to name."""
+        """The members as of an index: what a snapshot that stands for it has to name.
+
+        None: a node that joined by way of the log knows only those since its own addition, and
+        must take no snapshot of what was before."""
         return self._replica.members.at(index)
 
     def term_at(self, index: int) -> int:
@@ -460,7 +463,7 @@ class Raft:
 
     def _timeout_now(self, sender: str, message: TimeoutNow) -> str:
         replica = self._replica
-        if message.term == replica.term and sender == replica.leader and replica.may_stand:
+        if message.term == replica.term and sender == replica.leader and replica.is_voter:
             self._campaign(f"{sender} hands over", transfer=True)
         return ""
 

@@ -136,7 +136,7 @@ class Leadership:
     def _reached(self, theirs: list[int], own: int) -> int:
         """What a majority of the voters has reached.  A leader that is no member any more does
         not count itself (thesis section 4.2.2)."""
-        if self._replica.may_stand:
+        if self._replica.is_voter:
             theirs.append(own)
         return quorum.committed_index(theirs)
 
@@ -186,7 +186,7 @@ class Leadership:
     def dismissed(self) -> bool:
         """The change that removes this node is committed: it must step down (thesis 4.2.2)."""
         replica = self._replica
-        return not replica.may_stand and replica.members.index <= replica.commit
+        return not replica.is_voter and replica.members.index <= replica.commit
 
     def lost(self, sender: str) -> None:
         """The connection to a peer broke: what was on its way may be lost."""

@@ -92,9 +92,21 @@ class Replica:
         self.timeout = ticks + self.jitter(max(ticks // 2, 1))
 
     @property
-    def may_stand(self) -> bool:
-        """Whether this node is a voter; a learner or a joining node never stands."""
+    def is_voter(self) -> bool:
+        """Whether this node counts, and votes for itself."""
         return self.id in self.members.voters
+
+    @property
+    def may_stand(self) -> bool:
+        """Whether this node may become a candidate: a learner or a joining node never does.
+
+        One that is being removed may, until that is committed: it may be the only one with a log
+        that a majority of the voters before would vote for (thesis section 4.2.2).
+        """
+        members = self.members
+        return self.id in members.voters or (
+            members.index > self.commit and self.id in members.at(members.index - 1).voters
+        )
 
     # -- speaking
 

@@ -159,7 +159,9 @@ class Chaos:
         restoring = node.persisting is not None and node.persisting.restore is not None
         low, high = node.disk.mark.index, min(len(node.state), node.disk.last_index())
         if high > low and not restoring and node.raft.first_index == node.disk.first_index():
-            self.cluster.compact(node_id, low + 1 + other % (high - low))
+            at = low + 1 + other % (high - low)
+            if node.raft.members_at(at).nodes:
+                self.cluster.compact(node_id, at)
 
     def _snapshots(self, node_id: str, other: int) -> None:
         for each in list(self.cluster.nodes):
