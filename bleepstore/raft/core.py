@@ -30,18 +30,16 @@ from bleepstore.raft.messages import (
 )
 from bleepstore.raft.plausible import plausible
 from bleepstore.raft.problems import NotLeader
-from bleepstore.raft.progress import Progress
 from bleepstore.raft.reads import FAILED, FollowerReads, Waiting
 from bleepstore.raft.replica import Replica
 from bleepstore.raft.settings import Settings
+from bleepstore.raft.view import View
 
 __all__ = ["Raft", "Settings"]
 
-_NOTHING = Effects()
 
-
-class Raft:
-    """One node of a cluster.
+class Raft(View):
+    """One node of a cluster; what may be seen of it is in :class:`View`.
 
     The driver calls :meth:`tick` at regular intervals, :meth:`step` for each message that comes,
     and :meth:`take` after any of these or of the others; it carries out what that gives, and
@@ -69,11 +67,9 @@ class Raft:
         applied: int,
         jitter: Callable[[int], int],
     ) -> None:
-        self._replica = Replica(
-            node_id, settings, log, hard_state, snapshot, commit, applied, jitter
-        )
+        replica = Replica(node_id, settings, log, hard_state, snapshot, commit, applied, jitter)
+        super().__init__(replica)
         self._candidacy: Candidacy | None = None
-        self._leadership: Leadership | None = None
         self._reads = FollowerReads(settings.election_ticks, jitter(1 << 48))
 
     # -- what goes in
@@ -200,16 +196,13 @@ class Raft:
     def has_effects(self) -> bool:
         """Whether :meth:`take` would give anything."""
         replica, leadership = self._replica, self._leadership
-        out = replica.outbox
         return bool(
-            out.messages
+            replica.outbox.messages
             or (leadership is not None and leadership.due)
             or replica.persist_due
             or replica.apply_due
             or self._reads.due
-            or out.reads
-            or out.roles
-            or out.snapshots
+            or replica.outbox.waiting
         )
 
     def take(self) -> Effects:
@@ -217,8 +210,6 @@ class Raft:
 
         :raises Exception: what the log raised when it was read: the node must stop.
         """
-        if not self.has_effects:
-            return _NOTHING
         replica = self._replica
         if self._leadership is not None:
             self._leadership.flush()
@@ -228,91 +219,6 @@ class Raft:
         persist = replica.next_persist() if replica.persist_due else None
         apply = replica.next_apply() if replica.apply_due else ()
         return replica.outbox.empty(persist, apply)
-
-    # -- what it is
-
-    @property
-    def role(self) -> Role:
-        """What this node is in its term."""
-        return self._replica.role
-
-    @property
-    def term(self) -> int:
-        """The latest term that it has seen."""
-        return self._replica.term
-
-    @property
-    def leader(self) -> str:
-        """The known leader of the term; empty while there is none."""
-        return self._replica.leader
-
-    @property
-    def commit(self) -> int:
-        """The last index known to be committed."""
-        return self._replica.commit
-
-    @property
-    def applied_index(self) -> int:
-        """The last index that was confirmed by :meth:`applied`."""
-        return self._replica.applied
-
-    @property
-    def first_index(self) -> int:
-        """Of the first entry that the log has, or would have."""
-        return self._replica.log.first_index
-
-    @property
-    def last_index(self) -> int:
-        """Of the last entry, durable or not."""
-        return self._replica.log.last_index
-
-    @property
-    def last_term(self) -> int:
-        """Of the last entry."""
-        return self._replica.log.last_term
-
-    @property
-    def members(self) -> Members:
-        """Those in force, committed or not."""
-        return self._replica.members.current
-
-    @property
-    def members_index(self) -> int:
-        """Of the entry, or the snapshot, that they come from: above ``commit``, they may go."""
-        return self._replica.members.index
-
-    def members_at(self, index: int) -> Members:
-        """The members as of an index: what a snapshot that stands for it has to name.
-
-        None: a node that joined by way of the log knows only those since its own addition, and
-        must take no snapshot of what was before."""
-        return self._replica.members.at(index)
-
-    def term_at(self, index: int) -> int:
-        """The term of an entry: what a snapshot that stands for it has to name.
-
-        :raises IndexError: the log does not have it.
-        """
-        return self._replica.log.term(index)
-
-    @property
-    def is_leader(self) -> bool:
-        """Whether it leads, as far as it knows."""
-        return self._leadership is not None
-
-    @property
-    def is_learner(self) -> bool:
-        """Whether it is a member that does not vote."""
-        return self._replica.id in self.members.learners
-
-    @property
-    def transferring(self) -> str:
-        """To whom leadership is being handed over; empty: to nobody."""
-        return self._leadership.transferee if self._leadership is not None else ""
-
-    def progress(self, peer: str) -> Progress | None:
-        """How far a peer is; None: this node does not lead, or does not know it.  To read only."""
-        return self._leadership.peers.get(peer) if self._leadership is not None else None
 
     # -- changes of role and term
 
@@ -338,7 +244,7 @@ class Raft:
 
     def _begin_term(self, term: int) -> None:
         replica = self._replica
-        replica.term, replica.vote = term, ""
+        replica.adopt(term, "")
         replica.outbox.forget()
 
     def _time_out(self) -> None:
@@ -358,7 +264,7 @@ class Raft:
     def _campaign(self, reason: str, *, transfer: bool = False) -> None:
         """Begin a term, as its candidate."""
         self._begin_term(self._replica.term + 1)
-        self._replica.vote = self._replica.id
+        self._replica.adopt(self._replica.term, self._replica.id)
         self._stand(pre=False, reason=reason, transfer=transfer)
 
     def _stand(self, *, pre: bool, reason: str, transfer: bool = False) -> None:

@@ -9,7 +9,6 @@ Knows the four reading methods of a log store; nothing of peers, roles or commit
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import takewhile
 from typing import Protocol
 
 from bleepstore.raft.messages import Entry, SnapshotMark
@@ -113,6 +112,8 @@ class LogView:
         found = self._recent[low - start : high - start]
         if not found:
             raise IndexError(f"entry {low} is not in the log yet")
+        if sum([len(entry.data) for entry in found]) <= max_bytes:
+            return found
         size = 0
         for count, entry in enumerate(found):
             size += len(entry.data)
@@ -202,18 +203,13 @@ class LogView:
             self._measure()
 
     def _trim(self) -> None:
-        """Forget the oldest, down to half of what may be held; never what is not durable."""
-        excess = self._bytes - self._cache_bytes // 2
-        count = 0
-        for entry in takewhile(lambda entry: entry.index <= self.durable, self._recent):
-            if excess <= 0:
-                break
-            size = len(entry.data) + OVERHEAD
-            excess -= size
-            self._bytes -= size
-            count += 1
-        del self._recent[:count]
-        self._start += count
+        """Forget the oldest, half of those that are durable at a time; never the others."""
+        while self._bytes > self._cache_bytes and self._start <= self.durable:
+            count = (self.durable - self._start) // 2 + 1
+            gone = self._recent[:count]
+            self._bytes -= sum([len(entry.data) for entry in gone]) + OVERHEAD * count
+            del self._recent[:count]
+            self._start += count
 
     def _measure(self) -> None:
         sizes = [len(entry.data) + OVERHEAD for entry in self._recent]

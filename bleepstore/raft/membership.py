@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from bleepstore.raft.messages import Entry, EntryKind, Members, decode_members
 from bleepstore.raft.problems import ChangeInProgress
 
+_MEMBERS = EntryKind.MEMBERS
 MOST_NODES = 256
 """Members of a cluster, learners included: far above what a majority can serve."""
 
@@ -43,7 +44,7 @@ class Membership:
         :raises ValueError: one of these cannot be read.
         """
         for entry in entries:
-            if entry.kind is EntryKind.MEMBERS:
+            if entry.kind is _MEMBERS:
                 self._history.append((entry.index, decode_members(entry.data)))
                 self._refresh()
 

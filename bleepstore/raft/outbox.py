@@ -12,6 +12,8 @@ from __future__ import annotations
 from bleepstore.raft.effects import Effects, Envelope, Persist, ReadReady, RoleChange
 from bleepstore.raft.messages import Appended, Entry, Message
 
+NOTHING = Effects()
+
 _Waiting = dict[tuple[str, type], Message]
 
 
@@ -35,6 +37,11 @@ class Outbox:
         self.snapshots: list[str] = []
         self._dirty: _Waiting = {}
         self._awaiting: _Waiting = {}
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is anything to tell the driver beside messages."""
+        return bool(self.reads or self.roles or self.snapshots)
 
     def send(self, to: str, message: Message) -> None:
         """Say it now."""
@@ -76,15 +83,13 @@ class Outbox:
 
     def empty(self, persist: Persist | None, apply: tuple[Entry, ...]) -> Effects:
         """Hand over what has gathered."""
-        effects = Effects(
-            persist,
-            tuple(self.messages),
-            apply,
-            tuple(self.reads),
-            tuple(self.snapshots),
-            tuple(self.roles),
-        )
+        messages = tuple(self.messages)
         self.messages.clear()
+        if not self.waiting:
+            return Effects(persist, messages, apply) if messages or persist or apply else NOTHING
+        effects = Effects(
+            persist, messages, apply, tuple(self.reads), tuple(self.snapshots), tuple(self.roles)
+        )
         self.reads.clear()
         self.snapshots.clear()
         self.roles.clear()

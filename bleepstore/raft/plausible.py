@@ -25,6 +25,7 @@ from bleepstore.raft.messages import (
     decode_members,
 )
 
+_MEMBERS = EntryKind.MEMBERS
 LIMIT = 1 << 62
 """Terms, indexes and rounds stay below it: a store's integers have 63 bits."""
 
@@ -46,11 +47,13 @@ def _append_entries(message: AppendEntries) -> bool:
         return False
     for entry in message.entries:
         index += 1
-        if entry.index != index or entry.term < term or not entry.term:
+        if entry.index != index or entry.term < term:
             return False
-        if entry.kind is EntryKind.MEMBERS and not _members_readable(entry):
+        if entry.kind is _MEMBERS and not _members_readable(entry):
             return False
         term = entry.term
+    if message.entries and not message.entries[0].term:
+        return False
     return term <= message.term and index < LIMIT and message.term > 0
 
 

@@ -23,6 +23,7 @@ _SCAN_BYTES = 1 << 20
 class Replica:
     """One node's state.
 
+    :ivar term_durable: whether the term and the vote are on disk.
     :ivar vote: for whom it voted in ``term``; empty: for nobody.
     :ivar leader: the known leader of the term; empty while there is none.
     :ivar commit: the last index known to be committed; never decreases.
@@ -68,7 +69,8 @@ class Replica:
         self.draw_timeout()
         self.quiet_until = settings.election_ticks if self.term else 0
         self.outbox = Outbox()
-        self._durable_state = hard_state
+        self.term_durable = True
+        self._state_dirty = False
         self._persists = 0
         self._persisting: Persist | None = None
         self._applying = 0
@@ -132,39 +134,34 @@ class Replica:
 
     # -- what must survive
 
-    @property
-    def term_durable(self) -> bool:
-        """Whether the term and the vote are on disk."""
-        durable = self._durable_state
-        return durable.term == self.term and durable.vote == self.vote
+    def adopt(self, term: int, vote: str) -> None:
+        """Be in a term, and have voted in it, from now on."""
+        if term != self.term or vote != self.vote:
+            self.term, self.vote = term, vote
+            self._state_dirty = True
+            self.term_durable = False
 
     @property
     def dirty(self) -> bool:
         """Whether this node believes what is neither durable nor being made so."""
-        return (
-            self.log.handed < self.log.last_index
-            or self._state_dirty
-            or (self.log.restore is not None)
-        )
-
-    @property
-    def _state_dirty(self) -> bool:
-        state = self._durable_state
-        if self._persisting is not None and self._persisting.hard_state is not None:
-            state = self._persisting.hard_state
-        return state.term != self.term or state.vote != self.vote
+        log = self.log
+        return log.handed < log.last_index or self._state_dirty or log.restore is not None
 
     @property
     def persist_due(self) -> bool:
         """One at a time; and a snapshot does not replace the state while entries are applied."""
-        if self._persisting is not None or not self.dirty:
+        if self._persisting is not None:
             return False
-        return not (self._applying and self.log.restore is not None)
+        log = self.log
+        if log.restore is not None:
+            return not self._applying
+        return log.handed < log.last_index or self._state_dirty
 
     def next_persist(self) -> Persist:
         """What is to be made durable now; see :attr:`persist_due`."""
         self._persists += 1
         hard_state = HardState(self.term, self.vote) if self._state_dirty else None
+        self._state_dirty = False
         restore = self.log.restore
         entries = self.log.hand_out()
         self._persisting = Persist(self._persists, hard_state, entries, restore, self.commit)
@@ -180,8 +177,8 @@ class Replica:
         if persist is None or persist.number != number:
             raise ValueError(f"Persist {number} is not under way")
         self._persisting = None
-        if persist.hard_state is not None:
-            self._durable_state = persist.hard_state
+        if not self._state_dirty:
+            self.term_durable = True
         self.log.confirm()
         if persist.restore is not None:
             self.applied = max(self.applied, persist.restore.index)
@@ -191,7 +188,8 @@ class Replica:
     @property
     def apply_due(self) -> bool:
         """One batch at a time; never while a snapshot is taking the state's place."""
-        return not self._applying and self.applied < min(self.commit, self.log.durable)
+        applied = self.applied
+        return self.commit > applied and not self._applying and self.log.durable > applied
 
     def next_apply(self) -> tuple[Entry, ...]:
         """Entries that are committed, durable here, and not given out before."""

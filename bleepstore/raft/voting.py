@@ -53,7 +53,7 @@ def answer(replica: Replica, candidate: str, request: RequestVote) -> bool:
         return False
     granted = complete and request.term == replica.term and free_to_vote(replica.vote, candidate)
     if granted:
-        replica.vote = candidate
+        replica.adopt(replica.term, candidate)
         replica.elapsed = 0
         replica.draw_timeout()
     replica.promise(candidate, Vote(replica.term, granted))
