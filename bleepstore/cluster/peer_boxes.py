@@ -11,12 +11,18 @@ Knows no commands and no connections.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from twisted.protocols.amp import Box
+Box = dict[bytes, bytes]
+"""Keys and values; a value to be written may be any bytes-like object."""
 
 MAX_KEY = 255
 """Bytes of a key (twisted.protocols.amp, MAX_KEY_LENGTH)."""
+
+MAX_VALUE = 65535
+"""Bytes of a value (twisted.protocols.amp, MAX_VALUE_LENGTH)."""
+
+_LENGTHS = tuple(length.to_bytes(2, "big") for length in range(256))
 
 
 class BadBox(Exception):
@@ -35,9 +41,8 @@ class BoxReader:
         self._deliver = deliver
         self.most = most
         self._most_keys = most_keys
-        self._rest = bytearray()  # of a piece that is not whole
-        self._need = 2  # bytes from the rest's begin on, until there is something to do
-        self._box: Box = _new_box()
+        self._rest = bytearray()  # a piece that is not whole, from its length on
+        self._box: Box = {}
         self._size = 0
         self._key: bytes | None = None
         self._ended = False
@@ -51,60 +56,79 @@ class BoxReader:
         """Give no more boxes, and forget what is there."""
         self._ended = True
         self._rest = bytearray()
-        self._box = _new_box()
+        self._box = {}
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the stream.
 
         :raises BadBox: the stream is none of boxes within the bounds; nothing more can be read.
         """
-        if self._ended:
+        if self._ended or not data:
             return
-        rest = self._rest
-        if rest:
-            rest += data
-            if len(rest) < self._need:
+        offset = 0
+        if self._rest:
+            offset = self._fill(data)
+            if not offset:
                 return
-            data = bytes(rest)
-            rest.clear()
-        offset, end, key, need = 0, len(data), self._key, 2
-        while end - offset >= 2:
+        end = len(data)
+        while end - offset >= 2 and not self._ended:
             length = data[offset] << 8 | data[offset + 1]
-            if key is None:
-                if not length:
-                    offset += 2
-                    self._whole()
-                    if self._ended:
-                        return
-                    continue
-                if length > MAX_KEY:
-                    self._refuse(f"a key of {length} bytes")
-            if self._size + length + 2 > self.most:
-                self._refuse(f"a box of more than {self.most} bytes")
+            self._check(length)
             stop = offset + 2 + length
             if stop > end:
-                need = length + 2
                 break
-            piece = data[offset + 2 : stop]
-            self._size += length + 2
-            if key is None:
-                if piece in self._box or len(self._box) >= self._most_keys:
-                    self._refuse("a box with a key twice, or with too many")
-                key = piece
-            else:
-                self._box[key] = piece
-                key = None
+            self._piece(data[offset + 2 : stop])
             offset = stop
-        self._key = key
-        self._need = need
-        if offset < end:
-            rest += memoryview(data)[offset:]
+        if offset < end and not self._ended:
+            self._rest += memoryview(data)[offset:]
+
+    def _fill(self, data: bytes) -> int:
+        """Bring the piece that is not whole nearer to its end; gives how much of ``data`` belongs
+        to it if it is whole now, else 0."""
+        rest = self._rest
+        taken = 0
+        if len(rest) < 2:
+            rest.append(data[0])
+            taken = 1
+        length = rest[0] << 8 | rest[1]
+        if taken:
+            self._check(length)
+        missing = length + 2 - len(rest)
+        if missing > len(data) - taken:
+            rest += data[taken:] if taken else data
+            return 0
+        rest += data[taken : taken + missing]
+        piece = bytes(memoryview(rest)[2:])
+        self._rest = bytearray()
+        self._piece(piece)
+        return taken + missing
+
+    def _check(self, length: int) -> None:
+        """A piece of this length is next: may it be?"""
+        if self._key is None and length > MAX_KEY:
+            self._refuse(f"a key of {length} bytes")
+        if self._size + length + 2 > self.most:
+            self._refuse(f"a box of more than {self.most} bytes")
+
+    def _piece(self, piece: bytes) -> None:
+        key = self._key
+        if key is not None:
+            self._box[key] = piece
+            self._key = None
+        elif not piece:
+            self._whole()
+            return
+        elif piece in self._box or len(self._box) >= self._most_keys:
+            self._refuse("a box with a key twice, or with too many")
+        else:
+            self._key = piece
+        self._size += len(piece) + 2
 
     def _whole(self) -> None:
         box = self._box
         if not box:
             self._refuse("an empty box")
-        self._box = _new_box()
+        self._box = {}
         self._size = 0
         self._deliver(box)
 
@@ -113,4 +137,24 @@ class BoxReader:
         raise BadBox(why)
 
 
-_new_box: Callable[[], Box] = Box
+def write_box(box: Mapping[bytes, bytes | memoryview]) -> bytes:
+    """The bytes of a box, its keys in order, as ``amp.Box.serialize`` writes it (at half the cost).
+
+    :raises ValueError: a key or a value is too long, or there is none.
+    """
+    if not box:
+        raise ValueError("an empty box ends nothing")
+    pieces: list[bytes | memoryview] = []
+    for key in sorted(box):
+        value = box[key]
+        length = len(value)
+        if not 0 < len(key) <= MAX_KEY or length > MAX_VALUE:
+            raise ValueError(f"a key of {len(key)} bytes, or a value of {length}")
+        pieces += (
+            _LENGTHS[len(key)],
+            key,
+            _LENGTHS[length] if length < 256 else length.to_bytes(2, "big"),
+            value,
+        )
+    pieces.append(_LENGTHS[0])
+    return b"".join(pieces)

@@ -1,6 +1,6 @@
 """One connection between two nodes: AMP's calls and answers, with deadlines and bounds.
 
-Twisted's own dispatcher (``amp.BoxDispatcher``) knows no deadlines, keeps a call for ever that
+Twisted's own dispatcher (``BoxDispatcher``) knows no deadlines, keeps a call for ever that
 nobody answers, fails on an answer that comes late, and logs a traceback for what a peer does
 wrong.  So framing and dispatch are ours, and commands, arguments and boxes are AMP's: a stock
 ``amp.AMP`` understands every byte, and a test says so.
@@ -30,9 +30,12 @@ from twisted.protocols import amp
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from bleepstore.cluster.peer_boxes import BadBox, BoxReader
+from bleepstore.cluster.peer_boxes import BadBox, Box, BoxReader, write_box
 from bleepstore.cluster.peer_commands import Ping, declared_error
 from bleepstore.cluster.peer_settings import Counters, PeerSettings
+
+Schema = list[tuple[bytes, amp.Argument]]
+"""The arguments of a command, or of its response."""
 
 HELLO_BOX = 4096
 """Bytes of a box at most, until the other side has said who it is."""
@@ -41,9 +44,7 @@ HELLO_BOX = 4096
 class Desk(Protocol):
     """Who answers for a connection.  May be changed at any time (``PeerConnection.desk``)."""
 
-    def asked(
-        self, connection: PeerConnection, name: bytes, box: amp.Box, tag: bytes | None
-    ) -> None:
+    def asked(self, connection: PeerConnection, name: bytes, box: Box, tag: bytes | None) -> None:
         """The other side calls a command.
 
         :param tag: to answer with; None: no answer is wanted.
@@ -68,9 +69,7 @@ class Desk(Protocol):
 class AnsweredOnly:
     """The desk of a connection on which only this side calls, and waits for each answer."""
 
-    def asked(
-        self, connection: PeerConnection, name: bytes, box: amp.Box, tag: bytes | None
-    ) -> None:
+    def asked(self, connection: PeerConnection, name: bytes, box: Box, tag: bytes | None) -> None:
         """See Desk."""
         raise BadBox(f"a call of {name[:64]!r}, on a connection that it did not open")
 
@@ -255,7 +254,7 @@ class PeerConnection(StreamProtocol):
 
         :returns: False: it was dropped.
         """
-        box = self._boxed(command, arguments)
+        box = to_box(command.arguments, arguments)
         box[amp.COMMAND] = command.commandName
         return self._send(box)
 
@@ -267,7 +266,7 @@ class PeerConnection(StreamProtocol):
         """
         if tag is None:
             return True
-        box: amp.Box = _respond(command, response)
+        box = to_box(command.response, response)
         box[amp.ANSWER] = tag
         return self._send(box)
 
@@ -278,35 +277,29 @@ class PeerConnection(StreamProtocol):
         """
         if tag is None:
             return True
-        box = _new_box()
-        box[amp.ERROR] = tag
-        box[amp.ERROR_CODE] = code
-        box[amp.ERROR_DESCRIPTION] = description.encode()[:1024]
-        return self._send(box)
+        error = description.encode()[:1024]
+        return self._send({amp.ERROR: tag, amp.ERROR_CODE: code, amp.ERROR_DESCRIPTION: error})
 
     def _ask(self, waiting: _Waiting, arguments: dict[str, object]) -> bytes | None:
         if not self.open:
             return None
-        box = self._boxed(waiting.command, arguments)
+        box = to_box(waiting.command.arguments, arguments)
         self._tag += 1
         tag = b"%x" % self._tag
         box[amp.ASK] = tag
         box[amp.COMMAND] = waiting.command.commandName
-        if not self._send(box):
-            return None
         self._waiting[tag] = waiting
+        if not self._send(box):
+            del self._waiting[tag]
+            return None
         return tag
-
-    def _boxed(self, command: type[amp.Command], arguments: dict[str, object]) -> amp.Box:
-        box: amp.Box = _arguments(command, arguments)
-        return box
 
     # Sending
 
-    def _send(self, box: amp.Box) -> bool:
+    def _send(self, box: Box) -> bool:
         if not self.open:
             return False
-        raw = _serialize(box)
+        raw = write_box(box)
         if self._paused:
             full = self._queued + len(raw) > self._settings.queue_bytes
             if full or len(self._queue) >= self._settings.queue_count:
@@ -357,7 +350,7 @@ class PeerConnection(StreamProtocol):
             self.abort()
             self.desk.misbehaved(self, reason, detail)
 
-    def _box(self, box: amp.Box) -> None:
+    def _box(self, box: Box) -> None:
         if amp.ANSWER in box:
             self._answer(box)
         elif amp.ERROR in box:
@@ -367,12 +360,12 @@ class PeerConnection(StreamProtocol):
         else:
             raise BadBox("a box that neither asks nor answers")
 
-    def _answer(self, box: amp.Box) -> None:
+    def _answer(self, box: Box) -> None:
         call = self._answered(box.pop(amp.ANSWER))
         if call is None:
             return
         try:
-            response: dict[str, Any] = _parse_response(call.command, box)
+            response = from_box(call.command.response, box)
         except (KeyError, ValueError) as error:
             self._fail(call, ConnectionLost())
             raise BadBox(f"a wrong answer to {call.command.commandName!r}: {error}") from None
@@ -381,7 +374,7 @@ class PeerConnection(StreamProtocol):
         elif call.command is not Ping:
             self.desk.answered(self, call.command, response)
 
-    def _error(self, box: amp.Box) -> None:
+    def _error(self, box: Box) -> None:
         call = self._answered(box.pop(amp.ERROR))
         if call is None:
             return
@@ -452,37 +445,35 @@ def _words(reason: Failure) -> str:
     return f"{type(reason.value).__name__}: {reason.getErrorMessage()}"
 
 
-_new_box: Callable[[], amp.Box] = amp.Box
+def to_box(schema: Schema, values: dict[str, Any]) -> Box:
+    """What AMP's ``Command.makeArguments`` and ``makeResponse`` do, for our types of arguments."""
+    box: Box = {}
+    for name, argument in schema:
+        to_strings: Callable[..., None] = argument.toBox
+        to_strings(name, box, values, None)
+    return box
 
 
-def _arguments(command: type[amp.Command], arguments: dict[str, object]) -> amp.Box:
-    make: Callable[..., amp.Box] = command.makeArguments
-    return make(arguments, None)
+def from_box(schema: Schema, box: Box) -> dict[str, Any]:
+    """And its inverse; further keys are passed over, as AMP does.
+
+    :raises KeyError: one is missing.
+    :raises ValueError: one is wrong.
+    """
+    values: dict[str, Any] = {}
+    for name, argument in schema:
+        from_strings: Callable[..., None] = argument.fromBox
+        from_strings(name, box, values, None)
+    return values
 
 
-def _respond(command: type[amp.Command], response: dict[str, object]) -> amp.Box:
-    make: Callable[..., amp.Box] = command.makeResponse
-    return make(response, None)
-
-
-def _parse_response(command: type[amp.Command], box: amp.Box) -> dict[str, Any]:
-    parse: Callable[..., dict[str, Any]] = command.parseResponse
-    return parse(box, None)
-
-
-def _serialize(box: amp.Box) -> bytes:
-    serialize: Callable[[], bytes] = box.serialize
-    return serialize()
-
-
-def parse_arguments(command: type[amp.Command], box: amp.Box) -> dict[str, Any]:
+def parse_arguments(command: type[amp.Command], box: Box) -> dict[str, Any]:
     """The arguments of a call.
 
     :raises BadBox: one is missing, or wrong.
     """
-    parse: Callable[..., dict[str, Any]] = command.parseArguments
     try:
-        return parse(box, None)
+        return from_box(command.arguments, box)
     except KeyError as error:
         raise BadBox(f"{command.commandName!r} without {error}") from None
     except ValueError as error:

@@ -17,7 +17,7 @@ from typing import Any
 from twisted.internet.interfaces import IReactorTime
 from twisted.protocols import amp
 
-from bleepstore.cluster.peer_boxes import BadBox
+from bleepstore.cluster.peer_boxes import BadBox, Box
 from bleepstore.cluster.peer_calls import PeerConnection, parse_arguments
 from bleepstore.cluster.peer_commands import CALLS, MESSAGES, Ping, Tell
 from bleepstore.cluster.peer_settings import Counters, PeerSettings
@@ -56,7 +56,7 @@ class Inbox:
         self._connection = connection
         self._unanswered: dict[type[Any], deque[_Unanswered]] = {}
 
-    def asked(self, name: bytes, box: amp.Box, tag: bytes | None) -> bool:
+    def asked(self, name: bytes, box: Box, tag: bytes | None) -> bool:
         """Take a call.
 
         :returns: False: there is no such command.

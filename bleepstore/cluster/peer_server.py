@@ -19,7 +19,7 @@ from twisted.logger import Logger
 from twisted.protocols import amp
 
 from bleepstore.cluster.complaints import Complaints
-from bleepstore.cluster.peer_boxes import BadBox
+from bleepstore.cluster.peer_boxes import BadBox, Box
 from bleepstore.cluster.peer_calls import PeerConnection, parse_arguments
 from bleepstore.cluster.peer_commands import (
     Hello,
@@ -43,7 +43,7 @@ _log = Logger()
 class Role(Protocol):
     """What a connection is for, from Hello on."""
 
-    def asked(self, name: bytes, box: amp.Box, tag: bytes | None) -> bool:
+    def asked(self, name: bytes, box: Box, tag: bytes | None) -> bool:
         """See Desk.asked; False: there is no such command."""
 
     def ended(self) -> None:
@@ -181,9 +181,7 @@ class _Guest:
             server.settings.connect_deadline, self._late
         )
 
-    def asked(
-        self, connection: PeerConnection, name: bytes, box: amp.Box, tag: bytes | None
-    ) -> None:
+    def asked(self, connection: PeerConnection, name: bytes, box: Box, tag: bytes | None) -> None:
         """See Desk."""
         if self.role is not None:
             if not self.role.asked(name, box, tag):

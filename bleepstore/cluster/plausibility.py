@@ -11,6 +11,8 @@ from bleepstore.cluster.peer_commands import NEVER_SENT
 from bleepstore.raft import messages
 from bleepstore.raft.messages import AppendEntries, Entry, EntryKind, Message
 
+_MEMBERS = EntryKind.MEMBERS
+
 
 def message_of(body: bytes) -> Message:
     """The message that a peer sent.
@@ -42,25 +44,25 @@ def implausible(message: Message) -> str:
 
 
 def _append_entries(message: AppendEntries) -> str:
-    index, term = message.prev_index, message.prev_term
-    if term > message.term or (not index and term):
-        return f"entries after index {index} of term {term}, in term {message.term}"
+    index, term, leaders = message.prev_index, message.prev_term, message.term
+    if term > leaders or (not index and term):
+        return f"entries after index {index} of term {term}, in term {leaders}"
     for entry in message.entries:
         index += 1
+        own = entry.term
         if entry.index != index:
             return f"entry {entry.index} where {index} must stand"
-        if not term <= entry.term <= message.term or not entry.term:
-            return f"entry {index} of term {entry.term}, after term {term} in {message.term}"
-        term = entry.term
-        if entry.kind is not EntryKind.COMMAND and (wrong := _special(entry)):
+        if not term <= own <= leaders or not own:
+            return f"entry {index} of term {own}, after term {term} in {leaders}"
+        term = own
+        if entry.kind is _MEMBERS and (wrong := _wrong_members(entry)):
             return wrong
     return ""
 
 
-def _special(entry: Entry) -> str:
-    if entry.kind is EntryKind.MEMBERS:
-        try:
-            messages.decode_members(entry.data)
-        except ValueError as error:
-            return f"entry {entry.index}: {error}"
+def _wrong_members(entry: Entry) -> str:
+    try:
+        messages.decode_members(entry.data)
+    except ValueError as error:
+        return f"entry {entry.index}: {error}"
     return ""

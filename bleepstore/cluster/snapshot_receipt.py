@@ -24,7 +24,7 @@ from twisted.logger import Logger
 from twisted.protocols import amp
 from twisted.python.failure import Failure
 
-from bleepstore.cluster.peer_boxes import BadBox
+from bleepstore.cluster.peer_boxes import BadBox, Box
 from bleepstore.cluster.peer_calls import PeerConnection, parse_arguments
 from bleepstore.cluster.peer_commands import (
     PeerRefusal,
@@ -191,7 +191,7 @@ class Receipt:
         self._finishing = False
         self._under_way = 0
 
-    def asked(self, name: bytes, box: amp.Box, tag: bytes | None) -> bool:
+    def asked(self, name: bytes, box: Box, tag: bytes | None) -> bool:
         """See Role."""
         if name == Ping.commandName:
             self._connection.answer(Ping, tag)
