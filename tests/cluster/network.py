@@ -1,6 +1,7 @@
 """A network in memory for the real transport: connections, splits, stalls, and a Clock.
 
-Bytes that are written arrive in a later turn of the clock, cut as ``cut`` says.  A host can be
+Bytes that are written arrive in a later turn of the clock, or ``latency`` seconds later, cut as
+``cut`` says.  A host can be
 *frozen*: its connections stay, and nothing moves on them (a partition, or a stopped process).
 """
 
@@ -131,6 +132,7 @@ class Network:
         self.frozen: set[frozenset[str]] = set()
         self.late: list[tuple[End, Exception]] = []
         self.dialed: list[tuple[str, str]] = []
+        self.latency = 0.0
         self._stirred = False
 
     def is_frozen(self, one: str, other: str) -> bool:
@@ -149,7 +151,7 @@ class Network:
     def stir(self) -> None:
         if not self._stirred:
             self._stirred = True
-            self.clock.callLater(0, self._run)
+            self.clock.callLater(self.latency, self._run)
 
     def _run(self) -> None:
         self._stirred = False
@@ -249,7 +251,7 @@ def pass_time(clock: Clock, seconds: float, step: float = 0.05) -> None:
     settle(clock)
 
 
-def outcome(clock: Clock, awaitable: Awaitable[T], seconds: float = 0) -> T:
+def outcome(clock: Clock, awaitable: Awaitable[T], seconds: float = 0.1) -> T:
     """What an awaitable comes to within this time; raises what it fails with."""
     results: list[Any] = []
 
@@ -262,7 +264,7 @@ def outcome(clock: Clock, awaitable: Awaitable[T], seconds: float = 0) -> T:
     coroutine: Coroutine[Any, Any, None] = wait()
     Deferred.fromCoroutine(coroutine)
     settle(clock)
-    if not results and seconds:
+    if not results:
         pass_time(clock, seconds)
     assert results, "it waits still"
     good, value = results[0]
