@@ -132,6 +132,15 @@ class SourceChanged(StoreError):
     message = "The source of the copy has changed."
 
 
+class Displaced(SourceChanged):
+    """Other bytes than those looked for lie under a name in the cloud, or none.
+
+    Never reaches a client: objectstore looks what is there now, and tries again.
+    """
+
+    message = "The object was replaced."
+
+
 # Multipart uploads
 
 

@@ -13,8 +13,9 @@ from zope.interface import Interface
 
 from bleepstore.model.accounts import Credential
 from bleepstore.model.commands import AnyCommand, Result
+from bleepstore.model.intents import Intent
 from bleepstore.model.listing import BucketPage, ObjectPage, PartPage, UploadPage
-from bleepstore.model.objects import Bucket, Manifest, ObjectVersion, Upload
+from bleepstore.model.objects import Bucket, Manifest, ObjectVersion, PlacedPart, Upload
 
 
 class ObjectLookup(Struct, frozen=True):
@@ -71,6 +72,14 @@ class IMetadataReader(Interface):
 
     def list_parts(upload_id: str, after: int = 0, limit: int = 1000) -> Awaitable[PartPage]:
         """Parts with numbers greater than ``after``, ascending."""
+
+    def part_extents(
+        upload_id: str, after: int = 0, limit: int = 1000
+    ) -> Awaitable[Sequence[PlacedPart]]:
+        """Where the bytes of parts with numbers greater than ``after`` are, ascending."""
+
+    def intents(after: str = "", limit: int = 1000) -> Awaitable[Sequence[Intent]]:
+        """The writes under way whose ids come after ``after``, in the order of their ids."""
 
     def list_uploads(
         bucket: str,

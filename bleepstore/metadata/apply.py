@@ -13,6 +13,7 @@ from bleepstore.metadata.apply_housekeeping import (
     open_epoch,
     put_credential,
 )
+from bleepstore.metadata.apply_intents import forget_intent, recorder
 from bleepstore.metadata.apply_objects import (
     copy_object,
     delete_object,
@@ -42,4 +43,8 @@ APPLY: dict[type[Command], Callable[[Transaction, Any], Steps[Result]]] = {
     commands.DeleteCredential: delete_credential,
     commands.OpenEpoch: open_epoch,
     commands.ForgetBlobs: forget_blobs,
+    commands.RecordIntent: recorder(
+        {commands.PutObject: put_object, commands.CompleteUpload: complete_upload}
+    ),
+    commands.ForgetIntent: forget_intent,
 }

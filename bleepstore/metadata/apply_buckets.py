@@ -47,6 +47,9 @@ def delete_bucket(tx: Transaction, command: DeleteBucket) -> Steps[Done]:
     found = tx.execute("SELECT 1 FROM versions WHERE bucket_id = ? LIMIT 1", (bucket_id,))
     if found.fetchone() is not None:
         raise BucketNotEmpty(BucketName=command.bucket)
+    under_way = tx.execute("SELECT 1 FROM intents WHERE bucket_id = ? LIMIT 1", (bucket_id,))
+    if under_way.fetchone() is not None:
+        raise BucketNotEmpty(BucketName=command.bucket)
     uploads = tx.execute(
         "SELECT upload_id FROM uploads WHERE bucket_id = ? ORDER BY key, initiated, upload_id",
         (bucket_id,),

@@ -13,9 +13,10 @@ from bleepstore.errors import (
     InvalidRequest,
     NoSuchUpload,
 )
+from bleepstore.metadata.apply_intents import end_intent, require_intent
 from bleepstore.metadata.apply_uploads import find_upload
 from bleepstore.metadata.assembly import checksum_kind_of, checksum_of_parts, etag_of_parts
-from bleepstore.metadata.contents import add_content, release_blobs
+from bleepstore.metadata.contents import add_content, hold_blobs, release_blobs
 from bleepstore.metadata.records import checksum_of, decode_extents
 from bleepstore.metadata.transaction import SLICE, Steps, Transaction
 from bleepstore.metadata.versions import Found, find_current, publish
@@ -55,10 +56,15 @@ def complete_upload(tx: Transaction, command: CompleteUpload) -> Steps[Written]:
         )
     if command.conditions is not None:
         check_write(command.conditions, current.etag if current else None)
+    require_intent(tx, command.intent)
     yield
     extents, unnamed = yield from _take_extents(
         tx, command.upload_id, {part.number for part in parts}
     )
+    if command.extents is not None:
+        unnamed += extents
+        extents = list(command.extents)
+        yield from hold_blobs(tx, extents)
     content_id = add_content(tx, Manifest(tuple(extents), tuple(parts)))
     yield
     tx.execute("DELETE FROM uploads WHERE upload_id = ?", (command.upload_id,))
@@ -80,6 +86,7 @@ def complete_upload(tx: Transaction, command: CompleteUpload) -> Steps[Written]:
         upload_id=command.upload_id,
     )
     yield from release_blobs(tx, unnamed)
+    end_intent(tx, command.intent, command.displaced)
     return Written(
         version_id=command.version_id,
         etag=etag,

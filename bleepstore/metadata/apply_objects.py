@@ -10,6 +10,7 @@ from bleepstore.errors import (
     SourceChanged,
     StoreError,
 )
+from bleepstore.metadata.apply_intents import end_intent, require_intent
 from bleepstore.metadata.contents import add_content, hold_blobs, share_content
 from bleepstore.metadata.records import encode_acl
 from bleepstore.metadata.transaction import Steps, Transaction
@@ -45,6 +46,8 @@ def put_object(tx: Transaction, command: PutObject) -> Steps[Written]:
     bucket_id, current = find_current(tx, command.bucket, key)
     if command.conditions is not None:
         check_write(command.conditions, current.etag if current else None)
+    if command.intent:
+        require_intent(tx, command.intent)
     manifest = command.manifest
     content_id = add_content(tx, manifest)
     yield from hold_blobs(tx, manifest.extents)
@@ -64,6 +67,8 @@ def put_object(tx: Transaction, command: PutObject) -> Steps[Written]:
         checksum=command.checksum,
         part_count=len(manifest.parts),
     )
+    if command.intent or command.displaced:
+        end_intent(tx, command.intent, command.displaced)
     return Written(
         version_id=command.version_id,
         etag=command.etag,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bleepstore.errors import NoSuchUpload
+from bleepstore.errors import NoSuchUpload, OperationAborted
+from bleepstore.metadata.apply_intents import has_intent
 from bleepstore.metadata.contents import hold_blobs, release_blobs, require_held
 from bleepstore.metadata.records import (
     checksum_columns,
@@ -69,12 +70,14 @@ def put_part(tx: Transaction, command: PutPart) -> Steps[Done]:
 def abort_upload(tx: Transaction, command: AbortUpload) -> Steps[Done]:
     """See :class:`AbortUpload`."""
     find_upload(tx, command.bucket, command.key, command.upload_id)
+    if has_intent(tx, command.upload_id):
+        raise OperationAborted
     yield from remove_upload(tx, command.upload_id)
     return Done()
 
 
 def remove_upload(tx: Transaction, upload_id: str) -> Steps[None]:
-    """Remove an upload and its parts, and let go of their blobs."""
+    """Remove an upload and its parts, and let go of their blobs, and of what a cloud keeps."""
     while True:
         parts = tx.execute(
             "SELECT number, extents FROM parts WHERE upload_id = ? ORDER BY number LIMIT ?",
@@ -88,4 +91,8 @@ def remove_upload(tx: Transaction, upload_id: str) -> Steps[None]:
             "DELETE FROM parts WHERE upload_id = ? AND number <= ?", (upload_id, parts[-1][0])
         )
         yield
-    tx.execute("DELETE FROM uploads WHERE upload_id = ?", (upload_id,))
+    ((record,),) = tx.execute(
+        "DELETE FROM uploads WHERE upload_id = ? RETURNING record", (upload_id,)
+    ).fetchall()
+    if native := decode_upload(record).native:
+        tx.execute("INSERT INTO released VALUES (?)", (native,))

@@ -25,6 +25,7 @@ TABLES: dict[str, str] = {
     "credentials": "access_key",
     "epochs": "number",
     "sessions": "origin",
+    "intents": "intent_id",
 }
 """Every table and its primary key."""
 

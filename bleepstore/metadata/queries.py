@@ -14,8 +14,9 @@ from bleepstore.metadata.listing import list_objects
 from bleepstore.metadata.reader import Reader
 from bleepstore.metadata.upload_listing import list_uploads
 from bleepstore.model.accounts import Credential
+from bleepstore.model.intents import Intent
 from bleepstore.model.listing import BucketPage, ObjectPage, PartPage, UploadPage
-from bleepstore.model.objects import Bucket, Upload
+from bleepstore.model.objects import Bucket, PlacedPart, Upload
 
 T = TypeVar("T")
 
@@ -78,6 +79,16 @@ class Queries(ABC):
         return await self._scan(
             list_uploads, bucket, prefix, delimiter, after_key, after_upload_id, limit
         )
+
+    async def part_extents(
+        self, upload_id: str, after: int = 0, limit: int = 1000
+    ) -> Sequence[PlacedPart]:
+        """See :class:`IMetadataReader`."""
+        return await self._scan(Reader.part_extents, upload_id, after, limit)
+
+    async def intents(self, after: str = "", limit: int = 1000) -> Sequence[Intent]:
+        """See :class:`IMetadataReader`."""
+        return await self._scan(Reader.intents, after, limit)
 
     async def stale_uploads(self, initiated_before: int, limit: int = 1000) -> Sequence[Upload]:
         """See :class:`IMetadataReader`."""

@@ -20,6 +20,8 @@ from bleepstore.metadata.records import (
     VERSION_COLUMNS,
     decode_bucket,
     decode_credential,
+    decode_extents,
+    decode_intent,
     decode_manifest,
     decode_upload,
     part_of,
@@ -27,8 +29,9 @@ from bleepstore.metadata.records import (
 )
 from bleepstore.metadata.snapshot import Snapshot
 from bleepstore.model.accounts import Credential
+from bleepstore.model.intents import Intent
 from bleepstore.model.listing import BucketPage, PartPage
-from bleepstore.model.objects import Bucket, Upload
+from bleepstore.model.objects import Bucket, PlacedPart, Upload
 
 _FROM = " FROM buckets b LEFT JOIN versions v ON v.bucket_id = b.id AND v.key = ?1"
 _CONTENT = " LEFT JOIN contents c ON c.content_id = v.content_id"
@@ -67,6 +70,10 @@ STALE_UPLOADS = (
     "SELECT record FROM uploads INDEXED BY uploads_by_time"
     " WHERE initiated < ? ORDER BY initiated, upload_id LIMIT ?"
 )
+PART_EXTENTS = (
+    "SELECT number, extents FROM parts WHERE upload_id = ? AND number > ? ORDER BY number LIMIT ?"
+)
+INTENTS = "SELECT record FROM intents WHERE intent_id > ? ORDER BY intent_id LIMIT ?"
 RELEASED_BLOBS = "SELECT blob_id FROM released ORDER BY blob_id LIMIT ?"
 REFERENCED_BLOBS = "SELECT blob_id FROM blobs WHERE blob_id IN (SELECT value FROM json_each(?))"
 LAST_EPOCH = "SELECT coalesce(max(number), 0) FROM epochs"
@@ -162,6 +169,16 @@ class Reader:
         parts = tuple(map(part_of, rows[:limit]))
         more = len(rows) > limit and bool(parts)
         return PartPage(parts, parts[-1].number if more else 0)
+
+    def part_extents(self, upload_id: str, after: int, limit: int) -> Sequence[PlacedPart]:
+        """See :class:`IMetadataReader`."""
+        rows = self.execute(PART_EXTENTS, (upload_id, after, limit)).fetchall()
+        return [PlacedPart(number, decode_extents(raw)) for number, raw in rows]
+
+    def intents(self, after: str, limit: int) -> Sequence[Intent]:
+        """See :class:`IMetadataReader`."""
+        rows = self.execute(INTENTS, (after, limit)).fetchall()
+        return [decode_intent(raw) for (raw,) in rows]
 
     def stale_uploads(self, initiated_before: int, limit: int) -> Sequence[Upload]:
         """See :class:`IMetadataReader`."""

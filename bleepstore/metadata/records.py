@@ -15,6 +15,7 @@ import msgspec
 from bleepstore.model.accounts import Credential
 from bleepstore.model.acl import Acl, private_acl
 from bleepstore.model.checksums import Checksum, ChecksumAlgorithm, ChecksumType
+from bleepstore.model.intents import Intent
 from bleepstore.model.objects import (
     Bucket,
     Description,
@@ -31,9 +32,11 @@ _decode_bucket = msgspec.msgpack.Decoder(Bucket).decode
 _decode_words = msgspec.msgpack.Decoder(tuple[dict[str, str], dict[str, str]]).decode
 
 encode_bucket = encode_upload = encode_credential = encode_manifest = encode_extents = _encode
+encode_intent = _encode
 decode_upload = msgspec.msgpack.Decoder(Upload).decode
 decode_credential = msgspec.msgpack.Decoder(Credential).decode
 decode_manifest = msgspec.msgpack.Decoder(Manifest).decode
+decode_intent = msgspec.msgpack.Decoder(Intent).decode
 decode_extents = msgspec.msgpack.Decoder(tuple[Extent, ...]).decode
 
 

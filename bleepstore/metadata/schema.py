@@ -16,7 +16,8 @@ APPLICATION_ID = 0x426C5053
 SCHEMA_VERSION = 2
 """Kept in ``PRAGMA user_version``.  It also versions the stored form of the records.
 
-1: the embedded store; 2: the table ``sessions``, for a replicated one.
+1: the embedded store; 2: the tables ``sessions``, for a replicated one, and ``intents``, for one
+whose bytes are in a cloud.
 """
 
 COUNTERS = ("buckets", "objects", "next_bucket", "next_content")
@@ -29,6 +30,13 @@ SESSIONS = """CREATE TABLE sessions (
     applied BLOB NOT NULL
 ) STRICT, WITHOUT ROWID"""
 """Which proposals of a node were applied (``sessions``); empty in an embedded store."""
+
+INTENTS = """CREATE TABLE intents (
+    intent_id TEXT PRIMARY KEY,
+    bucket_id INTEGER NOT NULL,
+    record BLOB NOT NULL
+) STRICT, WITHOUT ROWID"""
+"""Writes under way in a cloud (``model.intents``); empty in a store that has its own blobs."""
 
 TABLES = (
     # Counters, exact and read in constant time, and the mark of the last applied group.
@@ -111,9 +119,10 @@ TABLES = (
         opened INTEGER NOT NULL
     ) STRICT""",
     SESSIONS,
+    INTENTS,
 )
 
-UPGRADES: dict[int, tuple[str, ...]] = {1: (SESSIONS,)}
+UPGRADES: dict[int, tuple[str, ...]] = {1: (SESSIONS, INTENTS)}
 """What makes a file of a version one of the next."""
 
 

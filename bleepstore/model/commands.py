@@ -19,6 +19,7 @@ from bleepstore.model.accounts import Credential
 from bleepstore.model.acl import Acl
 from bleepstore.model.checksums import Checksum, ChecksumAlgorithm, ChecksumType
 from bleepstore.model.conditions import WriteConditions
+from bleepstore.model.intents import Intent
 from bleepstore.model.objects import Description, Extent, Manifest, Upload
 
 FORMAT = 1
@@ -54,7 +55,7 @@ class DeleteBucket(Command, frozen=True, kw_only=True, tag=True):
     """Result: :class:`Done`.  Uploads in progress are aborted with it.
 
     :raises NoSuchBucket:
-    :raises BucketNotEmpty: it holds at least one object version.
+    :raises BucketNotEmpty: it holds at least one object version, or one is being published.
     """
 
     bucket: str
@@ -78,9 +79,13 @@ class PutObject(Command, frozen=True, kw_only=True, tag=True):
     The blobs that the manifest names are already durable.  If the command fails, the caller
     deletes them.
 
+    :ivar intent: the recorded intent that this ends, see :class:`RecordIntent`; empty: none.
+    :ivar displaced: the blob that the cloud let go of by itself as these bytes took its place; it
+        need not be deleted.
     :raises NoSuchBucket:
     :raises PreconditionFailed:
     :raises NoSuchKey: If-Match on a key that has no object.
+    :raises OperationAborted: the intent has ended already.
     """
 
     bucket: str
@@ -94,6 +99,8 @@ class PutObject(Command, frozen=True, kw_only=True, tag=True):
     checksum: Checksum | None
     manifest: Manifest
     conditions: WriteConditions | None = None
+    intent: str = ""
+    displaced: str = ""
 
 
 class CopyObject(Command, frozen=True, kw_only=True, tag=True):
@@ -227,6 +234,10 @@ class CompleteUpload(Command, frozen=True, kw_only=True, tag=True):
     :ivar parts: as the client listed them, in its order.
     :ivar checksum: the full-object checksum the client expects, if it sent one.
     :ivar expected_size: ``x-amz-mp-object-size``, None when not sent.
+    :ivar extents: where the bytes are now, if the blob store has joined the parts itself; None:
+        where the parts are.
+    :ivar intent: as in :class:`PutObject`.
+    :ivar displaced: as in :class:`PutObject`.
     :raises NoSuchUpload:
     :raises InvalidPart: a part is missing or has another ETag or checksum.
     :raises InvalidPartOrder: numbers are not ascending.
@@ -235,6 +246,7 @@ class CompleteUpload(Command, frozen=True, kw_only=True, tag=True):
     :raises InvalidRequest: the size is another one, or the checksum type is not the upload's.
     :raises PreconditionFailed:
     :raises NoSuchKey: If-Match on a key that has no object.
+    :raises OperationAborted: the intent has ended already.
     """
 
     bucket: str
@@ -246,12 +258,16 @@ class CompleteUpload(Command, frozen=True, kw_only=True, tag=True):
     checksum_type: ChecksumType | None = None
     expected_size: int | None = None
     conditions: WriteConditions | None = None
+    extents: tuple[Extent, ...] | None = None
+    intent: str = ""
+    displaced: str = ""
 
 
 class AbortUpload(Command, frozen=True, kw_only=True, tag=True):
     """Result: :class:`Done`.
 
     :raises NoSuchUpload:
+    :raises OperationAborted: it is being completed at this moment.
     """
 
     bucket: str
@@ -288,10 +304,31 @@ class ForgetBlobs(Command, frozen=True, kw_only=True, tag=True):
     blob_ids: tuple[str, ...]
 
 
+class RecordIntent(Command, frozen=True, kw_only=True, tag=True):
+    """Remember what is about to be done in the cloud, until it is committed or undone.
+
+    Result: :class:`Done`.  The intent's command is rehearsed: whatever would refuse it refuses
+    this, before the cloud is asked, and nothing is remembered.  An intent of the same id is
+    replaced.
+
+    :raises NoSuchBucket:
+    :raises StoreError: as the intent's command.
+    """
+
+    intent: Intent
+
+
+class ForgetIntent(Command, frozen=True, kw_only=True, tag=True):
+    """An intent came to nothing, and nothing of it is left.  Result: :class:`Done`, also if there
+    is no such intent."""
+
+    intent_id: str
+
+
 AnyCommand = (
     CreateBucket | DeleteBucket | PutBucketAcl | PutObject | CopyObject | PutObjectAcl
     | DeleteObject | DeleteObjects | CreateUpload | PutPart | CompleteUpload | AbortUpload
-    | PutCredential | DeleteCredential | OpenEpoch | ForgetBlobs
+    | PutCredential | DeleteCredential | OpenEpoch | ForgetBlobs | RecordIntent | ForgetIntent
 )  # fmt: skip
 
 

@@ -114,6 +114,8 @@ class Upload(Struct, frozen=True, kw_only=True):
     :ivar initiated: milliseconds since the epoch.
     :ivar checksum_algorithm: what every part carries; None if the client chose none, in which
         case parts get CRC64NVME and the object a full-object CRC64NVME.
+    :ivar native: where a cloud keeps the upload in progress (a locator, see ``model.locators``);
+        empty where parts are blobs like others.
     """
 
     upload_id: str
@@ -126,6 +128,14 @@ class Upload(Struct, frozen=True, kw_only=True):
     description: Description
     checksum_algorithm: ChecksumAlgorithm | None = None
     checksum_type: ChecksumType | None = None
+    native: str = ""
+
+
+class PlacedPart(Struct, frozen=True):
+    """Where the bytes of a part are."""
+
+    number: int
+    extents: tuple[Extent, ...]
 
 
 class Part(Struct, frozen=True, kw_only=True):

@@ -31,7 +31,7 @@ _BY_STATUS: dict[int, tuple[str, ...]] = {
     405: ("MethodNotAllowed",),
     409: (
         "BucketAlreadyExists", "BucketAlreadyOwnedByYou", "BucketNotEmpty",
-        "OperationAborted", "SourceChanged",
+        "OperationAborted", "SourceChanged", "Displaced",
     ),
     411: ("MissingContentLength",),
     412: ("PreconditionFailed",),

@@ -9,6 +9,7 @@ from bleepstore.model.acl import private_acl
 from bleepstore.model.checksums import Checksum, ChecksumAlgorithm
 from bleepstore.model.commands import AnyCommand, Command, decode, encode
 from bleepstore.model.conditions import WriteConditions
+from bleepstore.model.intents import Intent
 from bleepstore.model.objects import Description, Extent, Manifest, Upload
 
 ACL = private_acl("o")
@@ -50,6 +51,11 @@ SAMPLES: list[AnyCommand] = [
     commands.DeleteCredential(at=1, access_key="a"),
     commands.OpenEpoch(at=1, node_id="node-1"),
     commands.ForgetBlobs(at=1, blob_ids=("x",)),
+    commands.RecordIntent(
+        at=1,
+        intent=Intent(intent_id="i", blob_id="x", bucket="b", key="k", name="b/k", command=b"c"),
+    ),
+    commands.ForgetIntent(at=1, intent_id="i"),
 ]  # fmt: skip
 
 
