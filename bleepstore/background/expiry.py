@@ -9,7 +9,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from bleepstore.background.periodic import Periodic, When, always
-from bleepstore.errors import NoSuchUpload
+from bleepstore.errors import NoSuchUpload, OperationAborted
 from bleepstore.interfaces.lifecycle import IPart
 from bleepstore.interfaces.metadata import IMetadataStore
 from bleepstore.interfaces.threads import Now
@@ -79,8 +79,8 @@ class UploadExpiry:
                         upload_id=upload.upload_id,
                     )
                 )
-            except NoSuchUpload:
-                continue  # completed or aborted since it was looked up
+            except (NoSuchUpload, OperationAborted):
+                continue  # completed or aborted since it was looked up, or just now
             _log.info(
                 "upload {upload_id} of {bucket}/{key} expired",
                 upload_id=upload.upload_id,

@@ -12,17 +12,26 @@ from collections.abc import AsyncIterator, Awaitable
 from msgspec import Struct
 from zope.interface import Attribute, Interface
 
+from bleepstore.model.objects import Description
+
 
 class Placement(Struct, frozen=True):
     """What the bytes are for.  Gateways name their objects by it; local stores ignore it.
 
     :ivar size: total bytes if known beforehand, else -1.
+    :ivar description: of the object, for its own headers in a cloud.
+    :ivar upload: the locator of the upload that the bytes are a part of (``interfaces.in_place``);
+        empty: they are an object.
+    :ivar part: the part's number.
     """
 
     bucket: str = ""
     key: str = ""
     content_type: str = ""
     size: int = -1
+    description: Description = Description()
+    upload: str = ""
+    part: int = 0
 
 
 class BlobCapabilities(Struct, frozen=True):
@@ -32,10 +41,13 @@ class BlobCapabilities(Struct, frozen=True):
         no: its objects are to be readable with the cloud's own tools.
     :ivar read_only: why no blob can be created, in words that end a sentence for clients; empty
         where they can.  Then only what is kept beside the metadata can be stored.
+    :ivar in_place: it is an ``interfaces.in_place.IInPlaceStore``: its bytes lie under the object's
+        own name, where a write shows at once.
     """
 
     inline_small: bool = True
     read_only: str = ""
+    in_place: bool = False
 
 
 class IBlobWriter(Interface):

@@ -9,6 +9,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from bleepstore.background.collector import Collector
 from bleepstore.background.expiry import UploadExpiry
+from bleepstore.background.settler import Settler
 from bleepstore.background.sweeper import Sweeper
 from bleepstore.config.sections import AuthConfig, Config
 from bleepstore.interfaces.blobs import IBlobStore
@@ -85,4 +86,7 @@ def build_use_cases(
         max_age=config.multipart.expiry_days * config.jobs.day_seconds,
     )
     sweeper = Sweeper(clock, metadata, blobs, pins, store.ids)
-    return UseCases(store, (store, collector, sweeper, expiry))
+    jobs: list[IPart] = [store, collector, sweeper, expiry]
+    if store.settling is not None:
+        jobs.insert(1, Settler(clock, store.settling))
+    return UseCases(store, jobs)

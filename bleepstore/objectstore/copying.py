@@ -57,9 +57,10 @@ class Copies:
             try:
                 return await self._attempt(caller, request, bucket, source)
             except SourceChanged:
-                continue  # replaced after it was read: decide again by what is there now
+                pass  # replaced after it was read: decide again by what is there now
             finally:
                 source.close()
+            await self._publisher.refresh(request.source.bucket, request.source.key)
         raise OperationAborted
 
     async def _destination(self, caller: Caller, request: CopyRequest) -> Bucket:
@@ -77,7 +78,7 @@ class Copies:
         require_copyable(version.size)
         _require_change(request, version)
         owner_id = caller.owner_id
-        result = await self._publisher.submit(
+        result = await self._publisher.copy(
             CopyObject(
                 at=caller.at,
                 request_id=caller.request_id,
@@ -92,7 +93,9 @@ class Copies:
                 description=_description(request, version),
                 checksum=await self._checksum(request, source),
                 conditions=request.conditions,
-            )
+            ),
+            version,
+            source.manifest,
         )
         assert isinstance(result, Written)
         return result

@@ -13,6 +13,7 @@ Dice = Callable[[int], bytes]
 """``dice(n)`` gives n bytes that nobody can foresee; ``os.urandom`` in the node."""
 
 _UPLOAD_ID_BYTES = 48
+_NATIVE_BYTES = 8
 
 
 class Ids:
@@ -50,14 +51,19 @@ class Ids:
         self._serial = serial + 1
         return f"{self._prefix}{serial:08x}"
 
+    def native_id(self) -> str:
+        """A blob's id that is unique in the cloud, too, where objects that another metadata named
+        may still lie: its serial number ends with 16 random digits."""
+        return self.blob_id() + self._dice(_NATIVE_BYTES).hex()
+
     def upload_id(self) -> str:
         """64 characters that nobody can guess, safe in a URL."""
         return urlsafe_b64encode(self._dice(_UPLOAD_ID_BYTES)).decode()
 
 
 def epoch_of(blob_id: str) -> int | None:
-    """The epoch in a blob's id, or None if it is no id of ours."""
-    epoch, dash, serial = blob_id.partition("-")
+    """The epoch in a blob's id or locator, or None if it is no id of ours."""
+    epoch, dash, serial = blob_id.partition(" ")[0].partition("-")
     try:
         int(serial, 16)
         return int(epoch, 16) if dash and len(epoch) >= 8 and len(serial) >= 8 else None

@@ -11,9 +11,11 @@ from msgspec import Struct
 
 from bleepstore.errors import (
     AccessDenied,
+    Displaced,
     InvalidPartNumber,
     MalformedXML,
     NotModified,
+    OperationAborted,
 )
 from bleepstore.interfaces.blobs import IBlobStore, Placement
 from bleepstore.interfaces.http import IPayload
@@ -52,6 +54,7 @@ from bleepstore.objectstore.publishing import Publisher
 from bleepstore.objectstore.reading import ObjectRead
 from bleepstore.objectstore.requests import Caller, PutRequest, ReadRequest
 from bleepstore.objectstore.shield import shield
+from bleepstore.objectstore.sources import ATTEMPTS
 from bleepstore.streams.egress import clip
 from bleepstore.wire.grants import RequestedAcl
 
@@ -134,7 +137,23 @@ class Objects:
             quotes, and ``LastModified`` in milliseconds.
         :raises InvalidRange:
         :raises InvalidPartNumber: the object has no such part.
+        :raises OperationAborted: it was replaced again and again meanwhile (only in a cloud).
         """
+        for _ in range(ATTEMPTS):
+            read = await self._find(caller, request)
+            if read.inline is not None:
+                return read
+            try:
+                await read.open()
+            except Displaced:
+                # In a cloud an object is replaced before metadata tells so: see what is there now.
+                await self._publisher.refresh(request.bucket, request.key)
+            else:
+                return read
+        raise OperationAborted
+
+    async def _find(self, caller: Caller, request: ReadRequest) -> ObjectRead:
+        """The version and its bytes, pinned and not yet opened."""
         pins = self._pins
         lookup = pins.enter()
         try:
@@ -147,14 +166,11 @@ class Objects:
             extents = manifest.extents
             if partial:
                 extents = clip(extents, offset, length)
-            read = ObjectRead(
+            return ObjectRead(
                 version, extents, offset, length, partial, part_count, checksum, self._blobs, pins
             )
         finally:
             pins.leave(lookup)
-        if read.inline is None:
-            await read.open()
-        return read
 
     async def head(self, caller: Caller, request: ReadRequest) -> ObjectHead:
         """HeadObject.  Raises as :meth:`get`."""
@@ -245,6 +261,7 @@ class Objects:
                 request.key,
                 description.headers.get("content-type", ""),
                 -1 if payload.length is None else payload.length,
+                description,
             ),
             self._max_size,
             ChecksumAlgorithm.CRC64NVME,

@@ -33,9 +33,10 @@ class PartCopies:
             try:
                 return await self._attempt(caller, request, upload, source)
             except SourceChanged:
-                continue  # metadata let go of its blobs meanwhile: take what is there now
+                pass  # metadata let go of its blobs meanwhile: take what is there now
             finally:
                 source.close()
+            await self._publisher.refresh(request.source.bucket, request.source.key)
         raise OperationAborted
 
     async def _attempt(
@@ -51,7 +52,7 @@ class PartCopies:
             source, extents, length == size, part_algorithm(upload)
         )
         name = request.upload
-        await self._publisher.submit(
+        await self._publisher.copy_part(
             PutPart(
                 at=caller.at,
                 request_id=caller.request_id,
@@ -64,7 +65,8 @@ class PartCopies:
                 checksum=checksum,
                 extents=extents,
                 shares_blobs=any(extent.blob_id for extent in extents),
-            )
+            ),
+            upload,
         )
         return Part(
             number=request.number,

@@ -15,8 +15,8 @@ from bleepstore.interfaces.blobs import IBlobStore, Placement
 from bleepstore.interfaces.http import IPayload
 from bleepstore.interfaces.metadata import IMetadataStore
 from bleepstore.model.checksums import Checksum, ChecksumAlgorithm
-from bleepstore.model.commands import AnyCommand, Result
-from bleepstore.model.objects import Extent
+from bleepstore.model.commands import AnyCommand, CopyObject, PutPart, Result
+from bleepstore.model.objects import Extent, Manifest, ObjectVersion, Upload
 from bleepstore.objectstore.requests import Claims
 from bleepstore.streams.ingest import Expectations, Ingest, Ingested
 
@@ -90,6 +90,22 @@ class Publisher:
             raise
         self._released()
         return result
+
+    async def copy(self, command: CopyObject, version: ObjectVersion, manifest: Manifest) -> Result:
+        """Submit a copy; metadata alone makes it.
+
+        :param version: the source.
+        :param manifest: where its bytes are; they are pinned.
+        """
+        return await self.submit(command)
+
+    async def copy_part(self, command: PutPart, upload: Upload) -> Result:
+        """Submit a part whose extents are another object's, and pinned."""
+        return await self.submit(command)
+
+    async def refresh(self, bucket: str, key: str) -> None:
+        """What was looked up of a key is no longer so: see to it that a new look-up can be
+        another one.  Where metadata publishes it is, by then."""
 
     async def discard(self, extents: Sequence[Extent]) -> None:
         """Delete the blobs of extents that were never published.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 from zope.interface import implementer
 
 from bleepstore.interfaces.blobs import IBlobStore
+from bleepstore.interfaces.in_place import IInPlaceStore
 from bleepstore.interfaces.lifecycle import IPart
 from bleepstore.interfaces.metadata import IMetadataStore
 from bleepstore.interfaces.threads import IThreads, Now
@@ -16,13 +18,17 @@ from bleepstore.objectstore.accounts import Accounts
 from bleepstore.objectstore.acls import Acls
 from bleepstore.objectstore.buckets import Buckets
 from bleepstore.objectstore.copying import Copies
+from bleepstore.objectstore.foreign import Foreign
 from bleepstore.objectstore.ids import Dice, Ids, epoch_of
+from bleepstore.objectstore.in_place import InPlacePublisher
 from bleepstore.objectstore.listing import Listings
 from bleepstore.objectstore.objects import Objects
 from bleepstore.objectstore.part_copying import PartCopies
 from bleepstore.objectstore.pins import Pins
 from bleepstore.objectstore.publishing import Publisher
+from bleepstore.objectstore.settling import Settling
 from bleepstore.objectstore.sources import Sources
+from bleepstore.objectstore.turns import Turns
 from bleepstore.objectstore.uploads import Uploads
 from bleepstore.streams.ingest import INLINE_MAX, Ingest
 
@@ -42,6 +48,8 @@ class ObjectStore:
 
     :ivar accounts: who there is.
     :ivar ids: the names that this process gives; its epoch is opened by :meth:`start`.
+    :ivar settling: of writes to a cloud, if that is where the blobs are; what earlier processes
+        left is loaded by :meth:`start`, and to be settled soon.
     """
 
     def __init__(
@@ -60,6 +68,7 @@ class ObjectStore:
         released: Callable[[], None],
         inline_max: int = INLINE_MAX,
         volatile: bool = False,
+        adopt_foreign: bool = True,
     ) -> None:
         """:param credentials: of the configuration; the first is the root's.
         :param node_id: under which the epoch is opened.
@@ -69,6 +78,8 @@ class ObjectStore:
         :param inline_max: bytes up to which a body is kept beside its metadata.
         :param volatile: whether the metadata is lost with its process, and counts its epochs from
             1 again: then blobs may be there already under the names that it would give.
+        :param adopt_foreign: whether objects that another program changed in the cloud are taken as
+            they are, or refused.
         """
         self._metadata = metadata
         self._blobs = blobs
@@ -78,8 +89,25 @@ class ObjectStore:
         self.ids = Ids(dice)
         self.accounts = Accounts(credentials, metadata)
         acls = Acls(self.accounts)
-        ingest = Ingest(blobs, threads, self.ids.blob_id, inline_max)
-        publisher = Publisher(metadata, blobs, ingest, released)
+        self.settling: Settling | None = None
+        if blobs.capabilities.in_place:
+            store = cast(IInPlaceStore, blobs)
+            turns = Turns()
+            self.settling = Settling(metadata, store, turns, now)
+            publisher: Publisher = InPlacePublisher(
+                metadata,
+                store,
+                Ingest(blobs, threads, self.ids.native_id, inline_max),
+                released,
+                self.ids,
+                now,
+                turns,
+                self.settling,
+                Foreign(metadata, store, self.ids, now, adopt_foreign),
+            )
+        else:
+            ingest = Ingest(blobs, threads, self.ids.blob_id, inline_max)
+            publisher = Publisher(metadata, blobs, ingest, released)
         sources = Sources(metadata, blobs, threads, pins)
         self.buckets = Buckets(metadata, acls, region, released)
         self.objects = Objects(metadata, blobs, publisher, acls, pins, max_object_size)
@@ -103,7 +131,9 @@ class ObjectStore:
         if self._blobs.capabilities.read_only:
             return
         is_new = self._volatile or not await self._metadata.last_epoch()
-        used = await self._highest_epoch() if is_new else 0
+        # What is in a cloud is named uniquely (``Ids.native_id``), and may well be another's.
+        in_place = self._blobs.capabilities.in_place
+        used = await self._highest_epoch() if is_new and not in_place else 0
         if used and not self._volatile:
             raise MismatchedStores(
                 "there is object data of an earlier metadata, but the configured metadata is new; "
@@ -115,6 +145,8 @@ class ObjectStore:
             assert isinstance(result, Epoch)
             epoch = result.number
         self.ids.open(epoch)
+        if self.settling is not None:
+            await self.settling.load()
 
     async def _highest_epoch(self) -> int:
         """The highest epoch under which there is a blob, 0 if there is none."""

@@ -214,6 +214,8 @@ class Uploads:
                 name.key,
                 upload.description.headers.get("content-type", ""),
                 -1 if payload.length is None else payload.length,
+                upload=upload.native,
+                part=number,
             ),
             MAX_PART_SIZE,
             part_algorithm(upload),

@@ -1,0 +1,183 @@
+"""What becomes of a write that was begun in a cloud: it is committed, or nothing is left of it.
+
+An intent is recorded before the cloud is asked (``model.intents``), and ended by the command it
+was recorded for, or forgotten.  Whoever does not know how a request ended (no answer, a crash, a
+commit that failed) leaves the intent; :meth:`Settling.settle` asks the cloud what lies under the
+name, and ends it one way or the other.  Until then nobody may change that key.
+
+Knows intents, the cloud by its interface, and metadata; not what a write is for.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from twisted.logger import Logger
+
+from bleepstore.errors import (
+    InsufficientStorage,
+    InternalError,
+    OperationAborted,
+    ServiceUnavailable,
+    StoreError,
+)
+from bleepstore.interfaces.in_place import IInPlaceStore, NativeObject
+from bleepstore.interfaces.metadata import IMetadataStore
+from bleepstore.interfaces.threads import Now
+from bleepstore.model.commands import (
+    CompleteUpload,
+    ForgetIntent,
+    PutObject,
+    RecordIntent,
+    Result,
+    decode,
+)
+from bleepstore.model.intents import Intent
+from bleepstore.model.locators import OBJECT, Locator
+from bleepstore.model.objects import Extent, Manifest
+from bleepstore.objectstore.turns import Turns
+
+_log = Logger()
+
+Final = PutObject | CompleteUpload
+"""The commands that an intent is recorded for."""
+
+
+def located(command: Final, locator: str) -> Final:
+    """The command, now that it is known where its bytes lie."""
+    if isinstance(command, CompleteUpload):
+        extents = command.extents
+        assert extents is not None, "the parts are where they were"
+        return msgspec.structs.replace(command, extents=_at(extents, locator))
+    manifest = command.manifest
+    return msgspec.structs.replace(
+        command, manifest=Manifest(_at(manifest.extents, locator), manifest.parts)
+    )
+
+
+def _at(extents: tuple[Extent, ...], locator: str) -> tuple[Extent, ...]:
+    (extent,) = extents
+    return (Extent(extent.length, locator),)
+
+
+def locator_of(found: NativeObject) -> Locator:
+    """The locator of what lies under a name and was written by a BleepStore."""
+    return Locator(found.blob_id, OBJECT, found.tag, found.name)
+
+
+class Settling:
+    """The intents of this process, and those it found when it started.
+
+    :ivar pending: by name, those that nobody is working on and that must be ended before the key
+        is changed.
+    """
+
+    def __init__(
+        self, metadata: IMetadataStore, store: IInPlaceStore, turns: Turns, now: Now
+    ) -> None:
+        self._metadata = metadata
+        self._store = store
+        self._turns = turns
+        self._now = now
+        self.pending: dict[str, dict[str, Intent]] = {}
+
+    async def load(self) -> int:
+        """Learn what earlier processes left; gives how many intents that are."""
+        count = 0
+        after = ""
+        while page := await self._metadata.intents(after):
+            for intent in page:
+                self.leave(intent)
+            count += len(page)
+            after = page[-1].intent_id
+        return count
+
+    def leave(self, intent: Intent) -> None:
+        """Nobody works on an intent any more, and it has not ended."""
+        self.pending.setdefault(intent.name, {})[intent.intent_id] = intent
+
+    async def settle_all(self) -> bool:
+        """Try to end all that is pending, name by name; whether nothing is left.
+
+        What cannot be ended for now is logged.
+        """
+        for name in tuple(self.pending):
+            try:
+                async with self._turns.of(name):
+                    await self.settle(name)
+            except Exception:
+                _log.failure("a write of {name} cannot be settled yet", name=name)
+        return not self.pending
+
+    async def settle(self, name: str) -> None:
+        """End what is pending for a name; whoever calls it has the name's turn.
+
+        :raises Exception: it cannot be ended for now.
+        """
+        while intents := self.pending.get(name):
+            await self.end(next(iter(intents.values())))
+
+    async def record(self, intent: Intent, request_id: str = "") -> None:
+        """Remember an intent.
+
+        :raises StoreError: as the command :class:`RecordIntent`; it is not remembered.
+        """
+        await self._metadata.submit(
+            RecordIntent(at=self._now(), request_id=request_id, intent=intent)
+        )
+
+    async def forget(self, intent: Intent) -> None:
+        """Undo an intent whose bytes do not lie under the name.
+
+        :raises Exception: it cannot be undone for now; it is pending.
+        """
+        self.leave(intent)
+        if intent.begun:
+            await self._store.delete(intent.begun)
+        await self._metadata.submit(ForgetIntent(at=self._now(), intent_id=intent.intent_id))
+        self._ended(intent)
+
+    async def commit(self, intent: Intent, locator: str) -> Result:
+        """Commit the command of an intent whose bytes lie under the name.
+
+        :raises StoreError: it is not certain that it was committed; the intent is pending.
+        """
+        self.leave(intent)
+        command = decode(intent.command)
+        assert isinstance(command, Final), "no other command is recorded"
+        result = await self._metadata.submit(located(command, locator))
+        self._ended(intent)
+        return result
+
+    async def end(self, intent: Intent) -> Result | None:
+        """Look what became of an intent; commits it and gives the result, or undoes it.
+
+        :raises Exception: it cannot be ended for now; it is pending.
+        """
+        self.leave(intent)
+        found = await self._store.look(intent.name) if intent.command else None
+        if found is None or found.blob_id != intent.blob_id:
+            await self.forget(intent)
+            return None
+        try:
+            return await self.commit(intent, str(locator_of(found)))
+        except OperationAborted:
+            self._ended(intent)  # committed already, though nobody was told
+        except (ServiceUnavailable, InternalError, InsufficientStorage):
+            raise
+        except StoreError as error:
+            # It was rehearsed, and the key's turn is ours: this cannot be.  What lies there now is
+            # found to be another program's.
+            _log.error(
+                "what was written to {name} can no longer be committed: {code}",
+                name=intent.name,
+                code=error.code,
+            )
+            await self.forget(intent)
+        return None
+
+    def _ended(self, intent: Intent) -> None:
+        intents = self.pending.get(intent.name)
+        if intents is not None:
+            intents.pop(intent.intent_id, None)
+            if not intents:
+                del self.pending[intent.name]
