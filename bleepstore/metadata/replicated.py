@@ -27,7 +27,8 @@ from bleepstore.metadata.readers import ReaderPool
 from bleepstore.metadata.replica import MetadataReplica
 from bleepstore.model.accounts import Credential
 from bleepstore.model.commands import AnyCommand, Result, encode
-from bleepstore.model.objects import Bucket, Upload
+from bleepstore.model.intents import Intent
+from bleepstore.model.objects import Bucket, PlacedPart, Upload
 
 T = TypeVar("T")
 
@@ -150,6 +151,18 @@ class ReplicatedMetadata(Queries):
         """See :class:`IMetadataReader`."""
         await self._barrier()
         return await self._scan_here(Reader.referenced_blobs, blob_ids)
+
+    async def part_extents(
+        self, upload_id: str, after: int = 0, limit: int = 1000
+    ) -> Sequence[PlacedPart]:
+        """See :class:`IMetadataReader`.  Always confirmed: what is written follows from it."""
+        await self._barrier()
+        return await self._scan_here(Reader.part_extents, upload_id, after, limit)
+
+    async def intents(self, after: str = "", limit: int = 1000) -> Sequence[Intent]:
+        """See :class:`IMetadataReader`.  Always confirmed: what is undone follows from it."""
+        await self._barrier()
+        return await self._scan_here(Reader.intents, after, limit)
 
     async def _scan(self, query: Callable[..., T], *args: object) -> T:
         if self._strong:

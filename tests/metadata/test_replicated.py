@@ -32,7 +32,11 @@ CONFIRMED_IF_STRONG: dict[str, Ask] = {
     "list_uploads": lambda store: store.list_uploads("bucket"),
     "list_credentials": lambda store: store.list_credentials(),
 }
-ALWAYS: dict[str, Ask] = {"referenced_blobs": lambda store: store.referenced_blobs(["b"])}
+ALWAYS: dict[str, Ask] = {
+    "referenced_blobs": lambda store: store.referenced_blobs(["b"]),
+    "part_extents": lambda store: store.part_extents("u"),
+    "intents": lambda store: store.intents(),
+}
 NEVER: dict[str, Ask] = {
     "totals": lambda store: store.totals(),
     "released_blobs": lambda store: store.released_blobs(),
