@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
 from bleepstore.model.acl import Acl
 from bleepstore.model.checksums import Checksum, ChecksumAlgorithm, ChecksumType
@@ -115,7 +115,7 @@ class Upload(Struct, frozen=True, kw_only=True):
     :ivar checksum_algorithm: what every part carries; None if the client chose none, in which
         case parts get CRC64NVME and the object a full-object CRC64NVME.
     :ivar native: where a cloud keeps the upload in progress (a locator, see ``model.locators``);
-        empty where parts are blobs like others.
+        unset, and no part of the stored form, where parts are blobs like others.
     """
 
     upload_id: str
@@ -128,7 +128,7 @@ class Upload(Struct, frozen=True, kw_only=True):
     description: Description
     checksum_algorithm: ChecksumAlgorithm | None = None
     checksum_type: ChecksumType | None = None
-    native: str = ""
+    native: str | UnsetType = UNSET
 
 
 class PlacedPart(Struct, frozen=True):

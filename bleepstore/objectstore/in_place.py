@@ -175,12 +175,14 @@ class InPlacePublisher(Publisher):
         if command.extents:
             (source,) = command.extents
             async with self._turns.of(_part_turn(command)):
-                placed = await self._store.copy_part(blob_id, upload.native, command.number, source)
+                placed = await self._store.copy_part(
+                    blob_id, _native(upload), command.number, source
+                )
                 return await self._commit_part(command, placed)
         writer = await self._store.create(
             blob_id,
             Placement(
-                command.bucket, command.key, "", 0, upload=upload.native, part=command.number
+                command.bucket, command.key, "", 0, upload=_native(upload), part=command.number
             ),
         )
         await writer.finish()
@@ -404,7 +406,7 @@ class InPlacePublisher(Publisher):
             parts = [part async for part in self._parts(upload) if part.number in wanted]
             size = sum(extent.length for part in parts for extent in part.extents)
             blob_id = await self._store.stage_parts(
-                upload.native, parts, _placement(upload, size, upload.description)
+                _native(upload), parts, _placement(upload, size, upload.description)
             )
             return await self._publish(
                 Intent(
@@ -427,7 +429,7 @@ class InPlacePublisher(Publisher):
     async def _abort_upload(self, command: AbortUpload, _: Sequence[Extent]) -> Result:
         upload = await self._metadata.get_upload(command.bucket, command.key, command.upload_id)
         result = await self._metadata.submit(command)
-        await self._remove(upload.native)
+        await self._remove(upload.native or "")
         return result
 
     @asynccontextmanager
@@ -449,6 +451,13 @@ def _placement(named: CopyObject | Upload, size: int, description: Description) 
         size,
         description,
     )
+
+
+def _native(upload: Upload) -> str:
+    """:raises InternalError: it was begun while the bytes were kept elsewhere."""
+    if not upload.native:
+        raise InternalError(f"upload {upload.upload_id} is not in the cloud")
+    return upload.native
 
 
 def _part_turn(command: PutPart) -> str:

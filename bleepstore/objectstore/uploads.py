@@ -214,7 +214,7 @@ class Uploads:
                 name.key,
                 upload.description.headers.get("content-type", ""),
                 -1 if payload.length is None else payload.length,
-                upload=upload.native,
+                upload=upload.native or "",
                 part=number,
             ),
             MAX_PART_SIZE,
