@@ -120,7 +120,7 @@ class IConsensus(Interface):
 
 
 class IStateMachine(Interface):
-    """What the log is applied to.  Calls do not overlap, but for :meth:`copy`."""
+    """What the log is applied to.  Calls do not overlap, but for :meth:`copy` and :meth:`sync`."""
 
     def applied_index() -> int:
         """The index of the last entry applied, as reads see it; 0 before the first."""

@@ -1,0 +1,156 @@
+"""How a node finds its place at a start: the beginning of a cluster, or the middle of its log.
+
+A node that has promised nothing yet begins a cluster if its configuration names the first
+members, and otherwise waits to be added to one.  Later starts only see that log, state and
+snapshots belong together; what a crash left half done between them is done again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import sha256
+
+from msgspec import Struct
+
+from bleepstore.cluster.unusable import UnusableLog
+from bleepstore.interfaces.replication import ILogStore, ISnapshots, IStateMachine
+from bleepstore.raft.effects import HardState, Persist
+from bleepstore.raft.messages import Member, Members, SnapshotMark
+
+
+def cluster_id_of(members: Iterable[Member], name: str = "") -> str:
+    """The id that the first members of a cluster give it, each on its own: 16 hex digits.
+
+    :param name: tells two clusters apart whose nodes have the same ids.
+    """
+    ids = "\n".join(sorted(member.id for member in members))
+    return sha256(f"{name}\0{ids}".encode()).hexdigest()[:16]
+
+
+class _Place(Struct, frozen=True):
+    """The three that must belong together."""
+
+    log: ILogStore
+    machine: IStateMachine
+    snapshots: ISnapshots
+
+
+async def find_place(
+    log: ILogStore,
+    machine: IStateMachine,
+    snapshots: ISnapshots,
+    members: Members,
+    name: str = "",
+) -> None:
+    """Make log and state fit for a core to go on from.
+
+    :param members: with whom a cluster begins, this node among them; none: it is to be added to
+        one.  Heeded at the first start; later only to see that the log is of the cluster meant.
+    :raises UnusableLog: they do not belong together, or the state must not be given up.
+    """
+    place = _Place(log, machine, snapshots)
+    state = log.state()
+    untouched = (state.last_index, state.snapshot, state.hard_state) == (
+        0,
+        SnapshotMark(),
+        HardState(),
+    )
+    if untouched and members.nodes:
+        await _begin(place, members, name)
+    elif untouched:
+        _require_nothing_to_lose(machine)
+    if log.state().last_index or log.state().snapshot.index or machine.applied_index():
+        await _reconcile(place)
+    if not untouched:
+        _require_meant(log, members, name)
+
+
+async def _begin(place: _Place, members: Members, name: str) -> None:
+    """The first start of a first member."""
+    log, machine = place.log, place.machine
+    if machine.applied_index():
+        raise UnusableLog(
+            f"the metadata is that of index {machine.applied_index()} of a log that is not in "
+            "cluster.data_dir: bring that back, or delete both to let this node join anew"
+        )
+    mark = SnapshotMark(0, 0, members)
+    hard_state = HardState()
+    if not machine.pristine():
+        if len(members.nodes) > 1:
+            raise UnusableLog(
+                "this node has metadata of its own, and so could each of the others: start it "
+                "alone, with no cluster.peers, and then add the others"
+            )
+        # Whoever is added needs what is there already, so the log begins behind a first entry
+        # that nobody has: they are sent a snapshot.
+        mark = SnapshotMark(1, 1, members)
+        hard_state = HardState(1)
+    await log.join(cluster_id_of(members.nodes, name))
+    await log.save(Persist(0, hard_state, restore=mark, commit=mark.index))
+
+
+def _require_nothing_to_lose(machine: IStateMachine) -> None:
+    """A node that joins is given the others' state in place of its own."""
+    if machine.applied_index() or not machine.pristine():
+        raise UnusableLog(
+            "this node is to join a cluster, but has metadata of its own, which it would lose: "
+            "delete its metadata database first, or begin the cluster with this node"
+        )
+
+
+async def _reconcile(place: _Place) -> None:
+    """Have the state stand somewhere in the log."""
+    log, machine, snapshots = place.log, place.machine, place.snapshots
+    state, applied = log.state(), machine.applied_index()
+    if state.snapshot.index <= applied <= state.last_index:
+        return
+    if applied == 0 and state.snapshot.index == 1 and not machine.pristine():
+        await machine.adopt(1)  # the first start of an embedded node
+        return
+    found = await snapshots.borrow()
+    mark = SnapshotMark() if found is None else found[0]
+    if applied > state.last_index:
+        if mark.index != applied:
+            raise UnusableLog(
+                f"the metadata stands at index {applied}, but the log in cluster.data_dir ends "
+                f"at {state.last_index}: they are not of the same node"
+            )
+    elif found is None or mark.index < state.snapshot.index:
+        raise UnusableLog(
+            f"the metadata stands at index {applied}, but the log in cluster.data_dir begins "
+            f"behind {state.snapshot.index}, and no snapshot leads from one to the other: remove "
+            "this node from the cluster, empty cluster.data_dir and delete its metadata "
+            "database, and let it join anew"
+        )
+    if found is None:
+        return
+    path = found[1]
+    try:
+        if applied < mark.index:
+            await machine.replace(path, mark.index)
+        if mark.index > state.last_index:
+            await log.save(Persist(0, _raised(state.hard_state, mark), (), mark, mark.index))
+    finally:
+        snapshots.give_back(path)
+
+
+def _raised(hard_state: HardState, mark: SnapshotMark) -> HardState | None:
+    """The term is never less than that of what is in the log."""
+    return HardState(mark.term) if mark.term > hard_state.term else None
+
+
+def _require_meant(log: ILogStore, members: Members, name: str) -> None:
+    """The members may have changed since the beginning, but not all at once.
+
+    :raises UnusableLog: the log is another cluster's.
+    """
+    own, cluster_id = log.identity.node_id, log.identity.cluster_id
+    known = {member.id for member in log.state().snapshot.members.nodes} - {own}
+    meant = {member.id for member in members.nodes} - {own}
+    if cluster_id in ("", cluster_id_of(members.nodes, name)) or not (known and meant):
+        return
+    if not known & meant:
+        raise UnusableLog(
+            f"the log in cluster.data_dir is of cluster {cluster_id}, whose members were "
+            f"{', '.join(sorted(known | {own}))}; none of cluster.peers is among them"
+        )

@@ -1,0 +1,235 @@
+"""A node of a cluster as the rest of the program sees it: IConsensus, started and stopped.
+
+Joins the parts (``driver`` is the one in the middle) and knows what a start and a stop consist of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from bleepstore.cluster.barriers import Barriers
+from bleepstore.cluster.bootstrap import find_place
+from bleepstore.cluster.consensus_settings import ConsensusSettings
+from bleepstore.cluster.driver import Driver, StartedTransport, Surroundings
+from bleepstore.cluster.proposals import Proposals
+from bleepstore.cluster.status import Counters, families, idle_picture, picture
+from bleepstore.errors import ServiceUnavailable
+from bleepstore.interfaces.lifecycle import IPart
+from bleepstore.interfaces.replication import (
+    ConsensusStatus,
+    IConsensus,
+    ILogStore,
+    IReceiver,
+    ISnapshots,
+    IStateMachine,
+)
+from bleepstore.observability.families import Distribution, Family
+from bleepstore.raft.core import Raft
+from bleepstore.raft.messages import Members, Message, SnapshotMark
+
+NOT_RUNNING = "The node is starting or stopping."
+
+NOBODY = Members()
+
+_log = Logger()
+
+
+@implementer(IConsensus, IPart, IReceiver)
+class Consensus:
+    """One node of a cluster.
+
+    It starts and stops its transport itself: peers are spoken to once it is known for whom, and
+    a leader that stops needs them to hand over.  Log and state are started before, and stopped
+    after it, by whoever made them.
+
+    :param node_id: of this node.
+    :param log: its IPart is started.
+    :param transport: not started.
+    :param jitter: dice: ``jitter(n)`` gives 0 to n - 1.
+    :param members: with whom a cluster begins, this node among them; none: this node waits to be
+        added to one.
+    :param name: of the cluster; see ``bootstrap.cluster_id_of``.
+    :param introduce: called at the start, before the transport's, with the id of the cluster;
+        empty if this node belongs to none yet.
+    :param admit: raises ValueError for what a peer proposes and the state could not apply.
+    :param on_fatal: called once, with the reason, when the node must end: nothing is sent or
+        answered any more.
+    """
+
+    def __init__(
+        self,
+        node_id: str,
+        settings: ConsensusSettings,
+        log: ILogStore,
+        snapshots: ISnapshots,
+        machine: IStateMachine,
+        transport: StartedTransport,
+        clock: IReactorTime,
+        jitter: Callable[[int], int],
+        *,
+        on_fatal: Callable[[str], object],
+        members: Members = NOBODY,
+        name: str = "",
+        introduce: Callable[[str], object] = lambda cluster_id: None,
+        admit: Callable[[bytes], object] = lambda data: None,
+    ) -> None:
+        self.node_id = node_id
+        self._around = Surroundings(
+            node_id, settings, log, snapshots, machine, transport, clock, admit, on_fatal
+        )
+        self._jitter = jitter
+        self._members = members
+        self._name = name
+        self._introduce = introduce
+        self.counters = Counters()
+        identity = log.identity
+        self._proposals = Proposals(
+            f"{identity.node_id}/{identity.log_id}",
+            log.state().incarnation,
+            settings,
+            clock.seconds,
+            self.counters.commit.add,
+        )
+        self._barriers = Barriers(settings.decision, clock.seconds)
+        self._driver: Driver | None = None
+        self._leaving = False
+        transport.listen(self)
+
+    # The part
+
+    async def start(self) -> None:
+        """Find this node's place, and take it.
+
+        :raises UnusableLog: log, state and snapshots do not belong together.
+        """
+        around = self._around
+        log, machine = around.log, around.machine
+        await find_place(log, machine, around.snapshots, self._members, self._name)
+        state = log.state()
+        raft = Raft(
+            self.node_id,
+            around.settings.core,
+            log,
+            hard_state=state.hard_state,
+            snapshot=state.snapshot,
+            commit=state.commit,
+            applied=machine.applied_index(),
+            jitter=self._jitter,
+        )
+        self._introduce(log.identity.cluster_id)
+        driver = Driver(raft, around, self._proposals, self._barriers, self.counters)
+        try:
+            await around.transport.start()
+        except BaseException:
+            await around.transport.stop()
+            raise
+        self._driver = driver
+        driver.begin()
+
+    async def stop(self) -> None:
+        """See :class:`IPart`.  A leader first has another voter take over, for a while; then what
+        waits is refused."""
+        self._leaving = True
+        driver = self._driver
+        if driver is not None and not driver.dead:
+            await self._hand_over(driver)
+        self._proposals.stop()
+        self._barriers.stop()
+        if driver is not None:
+            await driver.end()
+
+    async def _hand_over(self, driver: Driver) -> None:
+        clock, settings = self._around.clock, self._around.settings
+        deadline = clock.seconds() + settings.handover
+        while driver.raft.is_leader and not driver.dead and driver.steps.hand_over():
+            if clock.seconds() >= deadline:
+                _log.info("Nobody took over in {seconds:g} s", seconds=settings.handover)
+                return
+            driver.wake()
+            await driver.pauses.pause(settings.tick)
+
+    # What the store asks for
+
+    async def propose(self, command: bytes) -> object:
+        """See :class:`IConsensus`."""
+        driver = self._require_running()
+        answer = self._proposals.submit(command)
+        driver.wake()
+        return await answer
+
+    async def barrier(self) -> None:
+        """See :class:`IConsensus`."""
+        driver = self._require_running()
+        passed = self._barriers.wait()
+        driver.wake()
+        await passed
+
+    def status(self) -> ConsensusStatus:
+        """See :class:`IConsensus`."""
+        log, driver = self._around.log, self._driver
+        cluster_id = log.identity.cluster_id
+        if driver is None:
+            return idle_picture(self.node_id, cluster_id, log.state().snapshot)
+        return picture(
+            driver.raft,
+            self.node_id,
+            cluster_id,
+            driver.snapshotting.newest,
+            len(self._proposals),
+            driver.heard,
+            self._around.clock.seconds(),
+        )
+
+    def families(self) -> Iterator[Family | Distribution]:
+        """Everything that is counted, for a scrape."""
+        transport = self._around.transport.statistics()
+        return families(self.status(), self.counters, self._proposals.results, transport)
+
+    async def add_member(self, node_id: str, address: str) -> None:
+        """See :class:`IConsensus`."""
+        await self._require_running().changes.add(node_id, address)
+
+    async def remove_member(self, node_id: str) -> None:
+        """See :class:`IConsensus`."""
+        driver = self._require_running()
+        await self.barrier()
+        await driver.changes.remove(node_id)
+
+    async def transfer_leadership(self, node_id: str = "") -> None:
+        """See :class:`IConsensus`."""
+        await self._require_running().changes.transfer(node_id)
+
+    async def take_snapshot(self) -> int:
+        """See :class:`IConsensus`.
+
+        :raises ServiceUnavailable: it could not be taken.
+        """
+        return await self._require_running().snapshotting.take()
+
+    def _require_running(self) -> Driver:
+        if self._driver is None or self._leaving or self._driver.dead:
+            raise ServiceUnavailable(NOT_RUNNING)
+        return self._driver
+
+    # What the transport brings
+
+    def received(self, sender: str, message: Message) -> None:
+        """See :class:`IReceiver`."""
+        if self._driver is not None:
+            self._driver.received(sender, message)
+
+    def snapshot_received(self, sender: str, term: int, mark: SnapshotMark, path: str) -> None:
+        """See :class:`IReceiver`."""
+        if self._driver is None:
+            self._around.snapshots.discard(path)
+        else:
+            self._driver.snapshot_received(sender, term, mark, path)
+
+    def peer_lost(self, peer: str) -> None:
+        """See :class:`IReceiver`."""
+        if self._driver is not None:
+            self._driver.peer_lost(peer)
