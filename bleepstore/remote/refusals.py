@@ -30,10 +30,10 @@ def read_aws_refusal(status: int, headers: Mapping[bytes, bytes], body: bytes) -
     text = body.decode("utf-8", "replace")
     return ProviderError(
         status=status,
-        code=_element(text, "Code"),
-        message=_element(text, "Message")[:LONGEST_MESSAGE],
+        code=element_text(text, "Code"),
+        message=element_text(text, "Message")[:LONGEST_MESSAGE],
         request_id=_header(headers, b"x-amz-request-id", b"x-amzn-requestid")
-        or _element(text, "RequestId"),
+        or element_text(text, "RequestId"),
     )
 
 
@@ -45,15 +45,15 @@ def read_azure_refusal(status: int, headers: Mapping[bytes, bytes], body: bytes)
     text = body.decode("utf-8", "replace")
     return ProviderError(
         status=status,
-        code=_header(headers, b"x-ms-error-code") or _element(text, "Code"),
-        message=_element(text, "Message").split("\n")[0][:LONGEST_MESSAGE],
+        code=_header(headers, b"x-ms-error-code") or element_text(text, "Code"),
+        message=element_text(text, "Message").split("\n")[0][:LONGEST_MESSAGE],
         request_id=_header(headers, b"x-ms-request-id"),
     )
 
 
 def read_google_refusal(status: int, headers: Mapping[bytes, bytes], body: bytes) -> ProviderError:
     """Cloud Storage: JSON, ``{"error": {"code", "message", "errors": [{"reason"}]}}``."""
-    error = _json_object(body).get("error")
+    error = json_object(body).get("error")
     code = message = ""
     if isinstance(error, dict):
         message = _text(error.get("message"))
@@ -71,7 +71,7 @@ def read_google_refusal(status: int, headers: Mapping[bytes, bytes], body: bytes
 
 def read_token_refusal(status: int, headers: Mapping[bytes, bytes], body: bytes) -> ProviderError:
     """Token endpoints: JSON, ``{"error", "error_description"}`` (RFC 6749, 5.2), or Google's."""
-    said = _json_object(body)
+    said = json_object(body)
     if isinstance(said.get("error"), dict):
         return read_google_refusal(status, headers, body)
     return ProviderError(
@@ -86,8 +86,11 @@ def read_token_refusal(status: int, headers: Mapping[bytes, bytes], body: bytes)
     )
 
 
-def _element(text: str, name: str) -> str:
-    """The text of the first element of that name; error bodies are flat, and may be cut off."""
+def element_text(text: str, name: str) -> str:
+    """The text of the first element of that name, ``""`` without one.
+
+    For the flat answers of STS and of errors, which may be cut off.
+    """
     found = re.search(rf"<{name}>([^<]*)</{name}>", text)
     if found is None:
         return ""
@@ -101,7 +104,8 @@ def _header(headers: Mapping[bytes, bytes], *names: bytes) -> str:
     return ""
 
 
-def _json_object(body: bytes) -> dict[str, Any]:
+def json_object(body: bytes) -> dict[str, Any]:
+    """A JSON object; empty if it is anything else."""
     try:
         return msgspec.json.decode(body, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError):
