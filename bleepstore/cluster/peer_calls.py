@@ -14,7 +14,6 @@ What is asked of this side goes to a :class:`Desk`.  Knows no messages, snapshot
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
@@ -30,12 +29,10 @@ from twisted.protocols import amp
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from bleepstore.cluster.peer_arguments import from_box, parse_arguments, to_box
 from bleepstore.cluster.peer_boxes import BadBox, Box, BoxReader, write_box
-from bleepstore.cluster.peer_commands import Ping, declared_error
+from bleepstore.cluster.peer_commands import CUMULATIVE, Ping, Tell, declared_error
 from bleepstore.cluster.peer_settings import Counters, PeerSettings
-
-Schema = list[tuple[bytes, amp.Argument]]
-"""The arguments of a command, or of its response."""
 
 HELLO_BOX = 4096
 """Bytes of a box at most, until the other side has said who it is."""
@@ -52,10 +49,15 @@ class Desk(Protocol):
         """
 
     def answered(
-        self, connection: PeerConnection, command: type[amp.Command], response: dict[str, Any]
+        self,
+        connection: PeerConnection,
+        command: type[amp.Command] | None,
+        response: dict[str, Any],
     ) -> None:
         """What was asked with ``post`` was answered.
 
+        :param command: what was asked; None: the answer came after the deadline, and may be one
+            to anything that has a body.
         :raises BadBox: nobody answers so.
         """
 
@@ -74,7 +76,10 @@ class AnsweredOnly:
         raise BadBox(f"a call of {name[:64]!r}, on a connection that it did not open")
 
     def answered(
-        self, connection: PeerConnection, command: type[amp.Command], response: dict[str, Any]
+        self,
+        connection: PeerConnection,
+        command: type[amp.Command] | None,
+        response: dict[str, Any],
     ) -> None:
         """See Desk: nothing is posted here."""
 
@@ -95,7 +100,7 @@ class _Waiting:
     :ivar result: None for one that was posted.
     """
 
-    __slots__ = ("command", "result", "sent", "timer")
+    __slots__ = ("command", "number", "result", "sent", "timer")
 
     def __init__(
         self,
@@ -105,6 +110,7 @@ class _Waiting:
         timer: IDelayedCall | None = None,
     ) -> None:
         self.command = command
+        self.number = 0
         self.sent = sent
         self.result = result
         self.timer = timer
@@ -285,6 +291,7 @@ class PeerConnection(StreamProtocol):
             return None
         box = to_box(waiting.command.arguments, arguments)
         self._tag += 1
+        waiting.number = self._tag
         tag = b"%x" % self._tag
         box[amp.ASK] = tag
         box[amp.COMMAND] = waiting.command.commandName
@@ -361,9 +368,14 @@ class PeerConnection(StreamProtocol):
             raise BadBox("a box that neither asks nor answers")
 
     def _answer(self, box: Box) -> None:
-        call = self._answered(box.pop(amp.ANSWER))
+        tag = box.pop(amp.ANSWER)
+        call = self._answered(tag)
         if call is None:
+            if b"body" in box:
+                self.desk.answered(self, None, parse_arguments(Tell, box))
             return
+        if call.command in CUMULATIVE:
+            self._settle_before(call)
         try:
             response = from_box(call.command.response, box)
         except (KeyError, ValueError) as error:
@@ -402,6 +414,17 @@ class PeerConnection(StreamProtocol):
         if call.result is not None and call.result.called:
             return None  # cancelled
         return call
+
+    def _settle_before(self, answered: _Waiting) -> None:
+        """Forget the calls that were settled with a later one of their command."""
+        settled = []
+        for tag, call in self._waiting.items():
+            if call.number > answered.number:
+                break
+            if call.command is answered.command:
+                settled.append(tag)
+        for tag in settled:
+            del self._waiting[tag]
 
     def _fail(self, call: _Waiting, error: Exception) -> None:
         if call.timer is not None and call.timer.active():
@@ -443,38 +466,3 @@ class PeerConnection(StreamProtocol):
 
 def _words(reason: Failure) -> str:
     return f"{type(reason.value).__name__}: {reason.getErrorMessage()}"
-
-
-def to_box(schema: Schema, values: dict[str, Any]) -> Box:
-    """What AMP's ``Command.makeArguments`` and ``makeResponse`` do, for our types of arguments."""
-    box: Box = {}
-    for name, argument in schema:
-        to_strings: Callable[..., None] = argument.toBox
-        to_strings(name, box, values, None)
-    return box
-
-
-def from_box(schema: Schema, box: Box) -> dict[str, Any]:
-    """And its inverse; further keys are passed over, as AMP does.
-
-    :raises KeyError: one is missing.
-    :raises ValueError: one is wrong.
-    """
-    values: dict[str, Any] = {}
-    for name, argument in schema:
-        from_strings: Callable[..., None] = argument.fromBox
-        from_strings(name, box, values, None)
-    return values
-
-
-def parse_arguments(command: type[amp.Command], box: Box) -> dict[str, Any]:
-    """The arguments of a call.
-
-    :raises BadBox: one is missing, or wrong.
-    """
-    try:
-        return from_box(command.arguments, box)
-    except KeyError as error:
-        raise BadBox(f"{command.commandName!r} without {error}") from None
-    except ValueError as error:
-        raise BadBox(f"{command.commandName!r} with a wrong argument: {error}") from None

@@ -20,7 +20,7 @@ from bleepstore.cluster.backoff import Backoff
 from bleepstore.cluster.complaints import Complaints
 from bleepstore.cluster.peer_boxes import BadBox
 from bleepstore.cluster.peer_calls import AnsweredOnly, PeerConnection
-from bleepstore.cluster.peer_commands import CALLS, MESSAGES, PeerRefusal, Tell
+from bleepstore.cluster.peer_commands import ANSWERS, CALLS, MESSAGES, PeerRefusal, Tell
 from bleepstore.cluster.peer_dialing import Dialer
 from bleepstore.cluster.peer_hello import CONSENSUS
 from bleepstore.cluster.peer_settings import Counters
@@ -181,15 +181,20 @@ class PeerClient(AnsweredOnly):
     # Desk
 
     def answered(
-        self, connection: PeerConnection, command: type[amp.Command], response: dict[str, Any]
+        self,
+        connection: PeerConnection,
+        command: type[amp.Command] | None,
+        response: dict[str, Any],
     ) -> None:
         """See Desk."""
         body = response["body"]
         if body is None:
             return
         message = message_of(body)
-        if type(message) is not CALLS[MESSAGES[command.commandName]].answer:
-            raise BadBox(f"a {type(message).__name__} for {command.commandName!r}")
+        kind = type(message)
+        wanted = ANSWERS if command is None else (CALLS[MESSAGES[command.commandName]].answer,)
+        if kind not in wanted:
+            raise BadBox(f"a {kind.__name__} as an answer")
         self._counters.messages_received += 1
         self._received(self.node_id, message)
 

@@ -186,31 +186,57 @@ class Propose(amp.Command):
     response = _ANSWER
 
 
+class ChangeStep(amp.Command):
+    """One step of a change of the members, for the leader to take."""
+
+    arguments = _BODY
+    response = _ANSWER
+
+
 class Call(Struct, frozen=True):
     """How a kind of message travels.
 
     :ivar command: carries it.
     :ivar answer: the kind that answers it; None: the call is answered at once, without a body.
+    :ivar cumulative: an answer settles all earlier calls of the command, too.
     """
 
     command: type[amp.Command]
     answer: type[messages.Message] | None
+    cumulative: bool = False
 
 
 CALLS: dict[type[Any], Call] = {
     messages.RequestVote: Call(RequestVote, messages.Vote),
-    messages.AppendEntries: Call(AppendEntries, messages.Appended),
+    messages.AppendEntries: Call(AppendEntries, messages.Appended, cumulative=True),
     messages.TimeoutNow: Call(TimeoutNow, None),
     messages.ReadIndex: Call(ReadIndex, messages.ReadIndexAnswer),
     messages.Propose: Call(Propose, messages.ProposeAnswer),
+    messages.ChangeStep: Call(ChangeStep, messages.StepAnswer),
 }
 """The kinds of message that are calls."""
 
 MESSAGES: dict[bytes, type[Any]] = {call.command.commandName: kind for kind, call in CALLS.items()}
 """The kind of message that a command of this name carries."""
 
+CUMULATIVE = frozenset(call.command for call in CALLS.values() if call.cumulative)
+"""The commands of which an answer settles all earlier calls."""
+
 ANSWERS = frozenset(call.answer for call in CALLS.values() if call.answer is not None)
 """The kinds of message that answer calls."""
+
+CORE_KINDS = frozenset(
+    (
+        messages.RequestVote,
+        messages.Vote,
+        messages.AppendEntries,
+        messages.Appended,
+        messages.TimeoutNow,
+        messages.ReadIndex,
+        messages.ReadIndexAnswer,
+    )
+)
+"""The kinds that the core itself reads; the others are the drivers' affair."""
 
 NEVER_SENT = frozenset((messages.InstallSnapshot,))
 """Kinds that a node says to itself alone: from a peer they are a forgery."""

@@ -1,11 +1,13 @@
 """What one peer asks of this node, and the calls of it that still wait for an answer.
 
 The core's messages are one-way: what answers what is its own affair, and it may answer late,
-twice, or never.  AMP's calls want one answer each.  The rule that joins the two: a message that
-answers (``peer_commands.ANSWERS``) goes to the *oldest* call from that peer that waits for this
-kind of answer, with the same context where the kind has one.  Which call carries it does not
-matter to the other side, which looks into the message alone.  A call that waits longer than the
-calls' deadline is forgotten, since its caller has forgotten it too.
+twice, several at once, or never.  AMP's calls want one answer each.  The rule that joins the two:
+a message that answers (``peer_commands.ANSWERS``) goes to the *oldest* call from that peer that
+waits for this kind of answer, with the same context where the kind has one.  An Appended that
+confirms an index and a round goes to the *newest* call that asked for no more than that, and
+settles all before it on both sides.  Which call carries a message does not matter to the other
+side, which looks into the message alone.  A call that waits longer than the calls' deadline is
+forgotten.
 """
 
 from __future__ import annotations
@@ -17,23 +19,28 @@ from typing import Any
 from twisted.internet.interfaces import IReactorTime
 from twisted.protocols import amp
 
+from bleepstore.cluster.peer_arguments import parse_arguments
 from bleepstore.cluster.peer_boxes import BadBox, Box
-from bleepstore.cluster.peer_calls import PeerConnection, parse_arguments
+from bleepstore.cluster.peer_calls import PeerConnection
 from bleepstore.cluster.peer_commands import CALLS, MESSAGES, Ping, Tell
 from bleepstore.cluster.peer_settings import Counters, PeerSettings
 from bleepstore.cluster.plausibility import message_of
 from bleepstore.raft import messages
-from bleepstore.raft.messages import Message
+from bleepstore.raft.messages import Appended, AppendEntries, Message
 
 
 class _Unanswered:
-    __slots__ = ("at", "command", "context", "tag")
+    __slots__ = ("at", "command", "context", "last", "round", "tag")
 
     def __init__(
-        self, at: float, context: int, command: type[amp.Command], tag: bytes | None
+        self, at: float, message: Message, command: type[amp.Command], tag: bytes | None
     ) -> None:
         self.at = at
-        self.context = context
+        self.context = _context(message)
+        self.last = self.round = 0
+        if type(message) is AppendEntries:
+            self.last = message.prev_index + len(message.entries)
+            self.round = message.round
         self.command = command
         self.tag = tag
 
@@ -78,7 +85,7 @@ class Inbox:
         if call.answer is None:
             self._connection.answer(call.command, tag, body=None)
         elif tag is not None:
-            self._remember(call.answer, _context(message), call.command, tag)
+            self._remember(call.answer, message, call.command, tag)
         self._deliver(message)
         return True
 
@@ -95,31 +102,48 @@ class Inbox:
         if not waiting:
             return False
         self._forget(waiting)
-        context = _context(message)
-        for index, call in enumerate(waiting):
-            if call.context == context:
-                del waiting[index]
-                body = messages.encode(message)
-                return self._connection.answer(call.command, call.tag, body=body)
-        return False
+        call = _taken(waiting, message)
+        if call is None:
+            return False
+        return self._connection.answer(call.command, call.tag, body=messages.encode(message))
 
     def _deliver(self, message: Message) -> None:
         self._counters.messages_received += 1
         self._received(self._connection.peer, message)
 
     def _remember(
-        self, answer: type[Any], context: int, command: type[amp.Command], tag: bytes
+        self, answer: type[Any], message: Message, command: type[amp.Command], tag: bytes
     ) -> None:
         waiting = self._unanswered.setdefault(answer, deque())
         self._forget(waiting)
         if len(waiting) >= self._settings.unanswered:
             waiting.popleft()
-        waiting.append(_Unanswered(self._clock.seconds(), context, command, tag))
+        waiting.append(_Unanswered(self._clock.seconds(), message, command, tag))
 
     def _forget(self, waiting: deque[_Unanswered]) -> None:
         too_old = self._clock.seconds() - self._settings.call_deadline
         while waiting and waiting[0].at <= too_old:
             waiting.popleft()
+
+
+def _taken(waiting: deque[_Unanswered], answer: Message) -> _Unanswered | None:
+    """Take out the call that an answer goes to, and what it settles."""
+    if type(answer) is Appended:
+        call = waiting.popleft() if waiting else None
+        while (
+            waiting
+            and answer.success
+            and waiting[0].last <= answer.index
+            and waiting[0].round <= answer.round
+        ):
+            call = waiting.popleft()
+        return call
+    context = _context(answer)
+    for index, call in enumerate(waiting):
+        if call.context == context:
+            del waiting[index]
+            return call
+    return None
 
 
 def _context(message: Message) -> int:

@@ -19,8 +19,9 @@ from twisted.logger import Logger
 from twisted.protocols import amp
 
 from bleepstore.cluster.complaints import Complaints
+from bleepstore.cluster.peer_arguments import parse_arguments
 from bleepstore.cluster.peer_boxes import BadBox, Box
-from bleepstore.cluster.peer_calls import PeerConnection, parse_arguments
+from bleepstore.cluster.peer_calls import PeerConnection
 from bleepstore.cluster.peer_commands import (
     Hello,
     PeerRefusal,
@@ -195,7 +196,10 @@ class _Guest:
         greeting.addErrback(self._failed)
 
     def answered(
-        self, connection: PeerConnection, command: type[amp.Command], response: dict[str, Any]
+        self,
+        connection: PeerConnection,
+        command: type[amp.Command] | None,
+        response: dict[str, Any],
     ) -> None:
         """See Desk: nothing is asked on this connection by this side."""
         raise BadBox("an answer to nothing that was asked")

@@ -24,8 +24,9 @@ from twisted.logger import Logger
 from twisted.protocols import amp
 from twisted.python.failure import Failure
 
+from bleepstore.cluster.peer_arguments import parse_arguments
 from bleepstore.cluster.peer_boxes import BadBox, Box
-from bleepstore.cluster.peer_calls import PeerConnection, parse_arguments
+from bleepstore.cluster.peer_calls import PeerConnection
 from bleepstore.cluster.peer_commands import (
     PeerRefusal,
     Ping,

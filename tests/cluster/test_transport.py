@@ -137,6 +137,39 @@ def test_an_answer_after_the_deadline_arrives_and_harms_nothing(two: Nodes) -> N
     assert a.ears.lost == b.ears.lost == []
 
 
+def test_one_answer_settles_the_calls_that_it_covers(two: Nodes) -> None:
+    a, b = two["a"], two["b"]
+    for index in range(10, 20):
+        a.transport.send("b", AppendEntries(3, index, 2, (Entry(index + 1, 3),), 9, 4))
+    settle(two.clock)
+    b.transport.send("a", Appended(3, True, 13, 4))
+    b.transport.send("a", Appended(3, True, 18, 4))
+    settle(two.clock)
+    b.transport.send("a", Appended(3, True, 20, 3))
+    settle(two.clock)
+    assert [m.index for _, m in a.ears.heard] == [13, 18, 20]
+    (connection,) = (c.protocol for c in two.network.connections("h-a", "h-b") if c.protocol._calls)
+    assert [call.number for call in connection._waiting.values()] == [11], "1 is Hello"
+    pass_time(two.clock, 10)
+    assert a.transport.statistics()["calls_timed_out"] == 1
+
+
+def test_coalesced_answers_arrive_for_as_long_as_it_goes_on(two: Nodes) -> None:
+    a, b = two["a"], two["b"]
+    sent = 0
+    for index in range(0, 3000, 2):
+        for each in (index, index + 1):
+            a.transport.send("b", AppendEntries(3, each, 3 if each else 0, (Entry(each + 1, 3),)))
+        settle(two.clock)
+        b.transport.send("a", Appended(3, True, index + 2))
+        settle(two.clock)
+        two.clock.advance(0.01)
+        sent += 1
+    assert len(a.ears.heard) == sent
+    assert a.transport.statistics()["calls_timed_out"] == 0
+    assert a.transport.statistics()["answers_late"] == 0
+
+
 def test_the_calls_that_nobody_answers_are_bounded(tmp_path: Path) -> None:
     nodes = Nodes(tmp_path, "a", "b", settings=PeerSettings(unanswered=10))
     a, b = nodes["a"], nodes["b"]
@@ -151,8 +184,21 @@ def test_the_calls_that_nobody_answers_are_bounded(tmp_path: Path) -> None:
     nodes.stop()
 
 
+def test_an_answer_that_is_late_by_a_little_is_taken(two: Nodes) -> None:
+    a, b = two["a"], two["b"]
+    two.network.latency = 0.5
+    a.transport.send("b", ReadIndex(3, 1))
+    pass_time(two.clock, 5.4)
+    b.transport.send("a", ReadIndexAnswer(3, 1, 9))
+    pass_time(two.clock, 1)
+    assert a.transport.statistics()["calls_timed_out"] == 1
+    assert a.transport.statistics()["answers_late"] == 1
+    assert a.ears.heard == [("b", ReadIndexAnswer(3, 1, 9))]
+    two.network.latency = 0
+
+
 def test_a_message_to_a_stranger_or_to_nobody_is_dropped(two: Nodes) -> None:
-    two["a"].transport.send("c", RequestVote(1, 1, 1))
+    two["a"].transport.send("c", RequestVote(2, 1, 1))
     two["a"].transport.send("b", InstallSnapshot(1, SnapshotMark()))
     assert two["a"].transport.statistics()["messages_dropped"] == 2
     settle(two.clock)
@@ -217,12 +263,12 @@ def test_who_leaves_the_members_is_not_connected_any_more(two: Nodes) -> None:
     a.transport.connect(Members((Member("a", a.address),)))
     settle(two.clock)
     assert a.transport.statistics()["peers_connected"] == 0
-    b.transport.send("a", RequestVote(1, 1, 1))
+    b.transport.send("a", RequestVote(2, 1, 1))
     settle(two.clock)
-    assert a.ears.heard == [("b", RequestVote(1, 1, 1))], "it may still call"
-    a.transport.send("b", Vote(1, True))
+    assert a.ears.heard == [("b", RequestVote(2, 1, 1))], "it may still call"
+    a.transport.send("b", Vote(2, True))
     settle(two.clock)
-    assert b.ears.heard == [("a", Vote(1, True))], "and is answered"
+    assert b.ears.heard == [("a", Vote(2, True))], "and is answered"
 
 
 def test_a_new_address_is_tried_at_once(tmp_path: Path) -> None:
