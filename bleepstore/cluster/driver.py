@@ -26,11 +26,12 @@ from twisted.logger import Logger
 
 from bleepstore.cluster.barriers import Barriers
 from bleepstore.cluster.changes import Changes, Steps
+from bleepstore.cluster.complaints import Complaints
 from bleepstore.cluster.consensus_settings import ConsensusSettings
 from bleepstore.cluster.pauses import Pauses
 from bleepstore.cluster.proposals import Proposals
 from bleepstore.cluster.snapshotting import Snapshotting
-from bleepstore.cluster.status import COMPLAINT_SECONDS, Counters
+from bleepstore.cluster.status import Counters
 from bleepstore.interfaces.lifecycle import IPart
 from bleepstore.interfaces.replication import ILogStore, ISnapshots, IStateMachine, ITransport
 from bleepstore.raft.core import Raft
@@ -108,7 +109,7 @@ class Driver:
         self._arrived: dict[SnapshotMark, str] = {}
         self._leader = (0, "")
         self._connected: Members | None = None
-        self._complained: float | None = None
+        self._complaints = Complaints(around.clock.seconds)
         self.pauses = Pauses(around.clock)
         self.steps = Steps(raft, around.node_id, around.settings.promote_within)
         self.changes = Changes(
@@ -172,7 +173,7 @@ class Driver:
             elif isinstance(message, StepAnswer):
                 self.changes.answered(message)
             else:
-                self._complain(sender, self.raft.step(sender, message))
+                self._complain(sender, message, self.raft.step(sender, message))
         except Exception as error:
             self._end(f"a message of {sender} could not be taken in: {error!r}")
         self.wake()
@@ -186,7 +187,8 @@ class Driver:
         raft = self.raft
         before = raft.first_index
         try:
-            self._complain(sender, raft.step(sender, InstallSnapshot(term, mark)))
+            installed = InstallSnapshot(term, mark)
+            self._complain(sender, installed, raft.step(sender, installed))
         except Exception as error:
             self._end(f"a snapshot of {sender} could not be taken in: {error!r}")
         if raft.first_index == mark.index + 1 > before:
@@ -212,24 +214,17 @@ class Driver:
             raft.propose(message.payloads)
             accepted = True
         except ValueError as error:
-            self._complain(sender, f"what it proposes cannot be applied: {error}")
+            self._complain(sender, message, str(error))
         except (NotLeader, Overloaded):
             pass  # the answer says so, and the sender tries again
         leader = "" if raft.is_leader else raft.leader
         self._transport.send(sender, ProposeAnswer(message.context, accepted, leader))
 
-    def _complain(self, sender: str, refused: str) -> None:
-        if not refused:
-            return
-        self.counters.refused_messages += 1
-        now = self._clock.seconds()
-        if self._complained is None or now - self._complained >= COMPLAINT_SECONDS:
-            self._complained = now
-            _log.warn(
-                "A message of {sender} was refused, and {count} in all: {reason}",
-                sender=sender,
-                count=self.counters.refused_messages,
-                reason=refused,
+    def _complain(self, sender: str, message: Message, refused: str) -> None:
+        if refused:
+            self.counters.refused_messages += 1
+            self._complaints.say(
+                sender, type(message).__name__, f"what it says is refused: {refused}"
             )
 
     # Time

@@ -3,10 +3,10 @@
 A save is one transaction and one fdatasync; all that waits is in it, since the driver has the
 core gather it into one Persist.  The statements run on the reactor's thread and only COMMIT in
 another.  Measured (tests/bench/bench_log.py, 32 entries of 4 KiB): with an idle reactor the two
-are equal (0.8 ms); beside a busy one the whole transaction in the thread takes 60 ms against
-12 ms, since SQLite's module gives up the interpreter's lock at each statement and has to win it
-back.  A save of more than :data:`ON_REACTOR` bytes would hold up the reactor, and goes to the
-thread whole.
+are equal (1.2 ms); beside a busy one the whole transaction in the thread takes 3.3 against 1.4 ms,
+and 211 against 23 ms at the 99th percentile, since SQLite's module gives up the interpreter's lock
+at each statement and has to win it back.  A save of more than :data:`ON_REACTOR` bytes would hold
+up the reactor, and goes to the thread whole.
 
 Compaction first moves the mark, durably, and then deletes rows in small units that are not
 synced: a unit that a crash takes back is deleted at the next start.

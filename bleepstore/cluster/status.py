@@ -16,9 +16,6 @@ from bleepstore.raft.messages import SnapshotMark
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Bounds of the distributions of times."""
 
-COMPLAINT_SECONDS = 60.0
-"""How often it is logged that peers say what cannot be."""
-
 
 class Counters:
     """What the driver has done since its start.

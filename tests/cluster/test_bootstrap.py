@@ -1,0 +1,192 @@
+"""The first start of a cluster, and later ones: what belongs together, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bleepstore.cluster.bootstrap import cluster_id_of, find_place
+from bleepstore.cluster.snapshots import SnapshotFiles
+from bleepstore.cluster.unusable import UnusableLog
+from bleepstore.raft.effects import HardState, Persist
+from bleepstore.raft.messages import Entry, EntryKind, Member, Members, SnapshotMark
+from bleepstore.streams.threads import ImmediateThreads
+from tests.cluster.world import ListMachine
+from tests.contract.metadata_engines import Turns
+from tests.sim.memory_log import LogDisk, MemoryLog
+
+ONE = Members((Member("a", "a:1"),))
+THREE = Members(tuple(Member(each, f"{each}:1") for each in "abc"))
+OTHERS = Members(tuple(Member(each, f"{each}:1") for each in "axy"))
+
+
+class Place:
+    """A node's log, state and snapshots."""
+
+    def __init__(self, directory: Path) -> None:
+        self.turns = Turns()
+        self.disk = LogDisk()
+        self.machine = ListMachine(self.turns.clock)
+        self.snapshots = SnapshotFiles(str(directory), ImmediateThreads())
+        self.open()
+
+    def open(self) -> None:
+        self.log = MemoryLog(self.disk, "a")
+
+    def find(self, members: Members = THREE, name: str = "") -> None:
+        self.turns.run(find_place(self.log, self.machine, self.snapshots, members, name))
+
+    def save(self, number: int, term: int = 1) -> None:
+        """Entries 1 to a number."""
+        entries = tuple(Entry(n, term, EntryKind.NOOP) for n in range(1, number + 1))
+        self.turns.run(self.log.save(Persist(1, HardState(term), entries, commit=number)))
+
+    def snapshot(self, index: int, term: int = 1) -> None:
+        other = ListMachine(self.turns.clock)
+        other.state.applied = index
+        other.state.commands = [b"of the snapshot"]
+        path = self.snapshots.reserve()
+        self.turns.run(other.copy(path))
+        self.turns.run(self.snapshots.keep(path, SnapshotMark(index, term, THREE)))
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def test_the_first_members_agree_on_the_id_of_their_cluster_without_a_word() -> None:
+    backwards = Members(tuple(reversed(THREE.nodes)))
+    assert cluster_id_of(THREE.nodes) == cluster_id_of(backwards.nodes) == "602c653d10802d00"
+    ids = {cluster_id_of(THREE.nodes), cluster_id_of(ONE.nodes), cluster_id_of(THREE.nodes, "x")}
+    assert len(ids) == 3
+
+
+def test_a_first_member_begins_with_all_of_them(place: Place) -> None:
+    place.find()
+    assert place.log.state().snapshot == SnapshotMark(0, 0, THREE)
+    assert place.log.identity.cluster_id == cluster_id_of(THREE.nodes)
+    place.open()
+    place.find()
+    assert place.log.state().snapshot == SnapshotMark(0, 0, THREE)
+
+
+def test_a_node_that_is_to_join_waits(place: Place) -> None:
+    place.find(Members())
+    assert place.log.state().snapshot == SnapshotMark()
+    assert place.log.identity.cluster_id == ""
+
+
+def test_embedded_data_is_put_before_the_first_entry(place: Place) -> None:
+    place.machine.state.commands.append(b"before")
+    place.find(ONE)
+    assert place.log.state().snapshot == SnapshotMark(1, 1, ONE)
+    assert place.log.state().hard_state == HardState(1)
+    assert place.machine.applied_index() == 1
+
+
+def test_a_crash_between_the_log_and_the_adoption_of_the_data_is_made_up_for(place: Place) -> None:
+    place.machine.state.commands.append(b"before")
+    place.turns.run(place.log.save(Persist(0, HardState(1), restore=SnapshotMark(1, 1, ONE))))
+    place.open()
+    place.find(ONE)
+    assert place.machine.applied_index() == 1
+
+
+def test_embedded_data_of_which_there_may_be_several_is_refused(place: Place) -> None:
+    place.machine.state.commands.append(b"before")
+    with pytest.raises(UnusableLog, match=r"start it alone, with no cluster\.peers"):
+        place.find()
+    assert place.log.state().snapshot == SnapshotMark()
+
+
+def test_data_that_joining_would_replace_is_refused(place: Place) -> None:
+    place.machine.state.commands.append(b"mine")
+    with pytest.raises(UnusableLog, match="which it would lose"):
+        place.find(Members())
+
+
+def test_metadata_whose_log_is_gone_is_refused(place: Place) -> None:
+    place.machine.state.applied = 17
+    with pytest.raises(UnusableLog, match="index 17 of a log that is not in"):
+        place.find()
+    with pytest.raises(UnusableLog, match="which it would lose"):
+        place.find(Members())
+
+
+def test_embedded_metadata_that_vanished_after_the_beginning_is_missed(place: Place) -> None:
+    place.machine.state.commands.append(b"before")
+    place.find(ONE)
+    place.machine = ListMachine(place.turns.clock)
+    place.open()
+    with pytest.raises(UnusableLog, match="no snapshot leads from one to the other"):
+        place.find(ONE)
+
+
+def test_a_state_behind_the_log_is_brought_up_from_the_snapshot(place: Place) -> None:
+    place.find()
+    place.save(20)
+    place.snapshot(15)
+    place.turns.run(place.log.compact(SnapshotMark(10, 1, THREE)))
+    place.machine.state.applied = 4  # a power cut took back what was not synced
+    place.find()
+    assert place.machine.applied_index() == 15
+    assert place.log.state().snapshot.index == 10
+
+
+def test_a_state_within_the_log_is_left_alone(place: Place) -> None:
+    place.find()
+    place.save(20)
+    place.snapshot(15)
+    place.turns.run(place.log.compact(SnapshotMark(10, 1, THREE)))
+    for applied in (10, 12, 20):
+        place.machine.state.applied = applied
+        place.find()
+        assert place.machine.applied_index() == applied
+
+
+def test_a_restore_that_was_broken_off_is_finished(place: Place) -> None:
+    """The snapshot was kept, and may have become the state; the log does not know of it."""
+    place.find()
+    place.save(5)
+    place.snapshot(40, term=3)
+    place.machine.state.applied = 5
+    place.find()
+    assert place.log.last_index() == 5, "it was only kept: nothing depends on it"
+    place.machine.state.applied = 40
+    place.find()
+    assert (place.log.first_index(), place.log.last_index()) == (41, 40)
+    assert place.log.state().hard_state == HardState(3)
+    assert place.log.state().snapshot == SnapshotMark(40, 3, THREE)
+
+
+@pytest.mark.parametrize("kept", [0, 30])
+def test_metadata_ahead_of_its_log_is_refused(place: Place, kept: int) -> None:
+    place.find()
+    place.save(5)
+    if kept:
+        place.snapshot(kept)
+    place.machine.state.applied = 40
+    with pytest.raises(UnusableLog, match="stands at index 40, but the log"):
+        place.find()
+
+
+def test_a_log_that_begins_behind_the_state_needs_a_snapshot_that_reaches_it(place: Place) -> None:
+    place.find()
+    place.save(20)
+    place.turns.run(place.log.compact(SnapshotMark(10, 1, THREE)))
+    place.snapshot(8)
+    with pytest.raises(UnusableLog, match="let it join anew"):
+        place.find()
+
+
+def test_a_log_of_another_cluster_is_refused_in_one_line(place: Place) -> None:
+    place.find()
+    place.open()
+    with pytest.raises(UnusableLog, match="whose members were a, b, c") as caught:
+        place.find(OTHERS)
+    assert "\n" not in str(caught.value)
+    place.find(Members((*OTHERS.nodes, Member("c", "c:1"))))  # some went, others came
+    place.find(Members())
+    place.find(ONE)
