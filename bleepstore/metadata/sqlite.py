@@ -21,7 +21,6 @@ from bleepstore.metadata.machine import StateMachine
 from bleepstore.metadata.queries import Queries
 from bleepstore.metadata.reader import Reader
 from bleepstore.metadata.readers import ReaderPool
-from bleepstore.metadata.schema import UnusableDatabase
 from bleepstore.metadata.snapshot import Snapshot
 from bleepstore.model.commands import AnyCommand, Result
 
@@ -51,18 +50,10 @@ class SqliteMetadata(Queries):
         :param commit_threads: for commits, which should not queue behind slow work of others;
             ``threads`` if None.  One thread is enough.
         :param checkpoint_bytes: growth of the write-ahead log that starts a checkpoint.
-        :raises UnusableDatabase: the file is another program's, of a later version, or a
-            cluster's.
+        :raises UnusableDatabase: the file is another program's, or of a later version.
         """
         self._database = database = Database(path)
         self.machine = StateMachine(lambda: database.writer)
-        if index := self.machine.mark():
-            database.close()
-            raise UnusableDatabase(
-                f"{path} is one of a cluster's replicas (at index {index} of its log): to change it"
-                " without the others would part it from them for good.  Go on with metadata.engine:"
-                " raft; or, to leave the cluster, delete the row 'mark' of its table 'state'"
-            )
         self._threads = threads
         connection = database.open_reader()
         self._snapshot = Snapshot(connection, clock)

@@ -21,8 +21,6 @@ from bleepstore.metadata import copies
 from bleepstore.metadata import replica as replica_module
 from bleepstore.metadata.copies import become_copy
 from bleepstore.metadata.replica import MetadataReplica, ReplicaFile
-from bleepstore.metadata.schema import UnusableDatabase
-from bleepstore.metadata.sqlite import SqliteMetadata
 from bleepstore.model.commands import DeleteObjects, DeleteTarget
 from bleepstore.streams.threads import ImmediateThreads
 from tests.contract.metadata_engines import Turns
@@ -217,24 +215,6 @@ def test_the_log_stays_bounded_but_while_a_copy_needs_it(
     write(60, "c")
     assert replica._checkpoints.completed > before + 5
     assert replica._checkpoints.failed == 0
-
-
-def test_an_embedded_store_does_not_touch_a_replica(
-    opened: Open, turns: Turns, tmp_path: Path
-) -> None:
-    """What it changed, the other replicas would never hear of."""
-    replica = opened()
-    turns.run(replica.apply(Log()(bucket())))
-    turns.run(replica.stop())
-    with pytest.raises(UnusableDatabase, match=r"m\.db is one of a cluster's .* index 1"):
-        SqliteMetadata(tmp_path / "m.db", turns.clock, ImmediateThreads())
-    connection = sqlite3.connect(tmp_path / "m.db")
-    connection.execute("DELETE FROM state WHERE name = 'mark'")
-    connection.commit()
-    connection.close()
-    store = SqliteMetadata(tmp_path / "m.db", turns.clock, ImmediateThreads())
-    assert turns.run(store.get_bucket("bucket")).name == "bucket"
-    turns.run(store.stop())
 
 
 # Copies
