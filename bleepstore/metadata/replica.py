@@ -37,7 +37,7 @@ from bleepstore.metadata.slices import in_slices
 from bleepstore.metadata.snapshot import Snapshot
 from bleepstore.metadata.transaction import Steps, Transaction
 from bleepstore.model import commands, proposals
-from bleepstore.model.commands import AnyCommand
+from bleepstore.model.commands import AnyCommand, RecordIntent
 from bleepstore.model.proposals import Proposal
 from bleepstore.raft.messages import Entry, EntryKind
 
@@ -153,6 +153,7 @@ class MetadataReplica:
         self._copies = 0
         self.counters = Counters()
         self._applied = self._machine.mark()
+        self._sessions: Sessions | None = None
         self._failure: Exception | None = None
         self._stopped = False
 
@@ -188,7 +189,8 @@ class MetadataReplica:
         if self._checkpoints.due and not self._copies:
             await self._checkpoints.finish()
         try:
-            sessions = Sessions(self.database.writer.execute)
+            sessions = self._sessions or Sessions(self.database.writer.execute)
+            self._sessions = None  # whatever happens before the commit
             admitted = [sessions.admits(proposal) for proposal, _ in named]
             group = [command for (_, command), new in zip(named, admitted, strict=True) if new]
 
@@ -202,6 +204,8 @@ class MetadataReplica:
             self._undo(error)
             raise
         self._applied = index
+        sessions.committed()
+        self._sessions = sessions
         self._count(len(group))
         if not self._copies:
             self._checkpoints.consider(self._machine.estimated_bytes)
@@ -254,6 +258,7 @@ class MetadataReplica:
         """
         if self._failure is not None:
             raise self._failure
+        self._sessions = None
         try:
             written = await self._threads.run(self.database.replace, path, index)
         except ValueError:
@@ -328,7 +333,10 @@ def decode_proposal(data: bytes) -> tuple[Proposal, AnyCommand]:
     :raises ValueError: it is of a format that this version does not know, or damaged.
     """
     proposal = proposals.decode(data)
-    return proposal, commands.decode(proposal.command)
+    command = commands.decode(proposal.command)
+    if isinstance(command, RecordIntent) and command.intent.command:
+        commands.decode(command.intent.command)  # applying it must not be the first to find out
+    return proposal, command
 
 
 def _verdict(proposal: Proposal, applied: bool, outcome: Outcome | None) -> Verdict:

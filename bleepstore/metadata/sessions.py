@@ -72,12 +72,15 @@ class _Session:
 
 
 class Sessions:
-    """The sessions of all origins, over one group of proposals."""
+    """The sessions of all origins, for as long as every group that is admitted is committed.
+
+    After one that is not, load them anew.
+    """
 
     def __init__(self, execute: Execute) -> None:
         """Load them.
 
-        :param execute: of a connection that sees all groups before this one.
+        :param execute: of a connection that sees all groups that were committed.
         """
         self._sessions = {
             origin: _Session(incarnation, floor, _serials(applied))
@@ -104,8 +107,12 @@ class Sessions:
         session.settle(floor)
         return session.admits(serial)
 
+    def committed(self) -> None:
+        """What was stored is on disk."""
+        self._met.clear()
+
     def store(self, execute: Execute) -> None:
-        """Write those that have changed."""
+        """Write those that may have changed since the last commit."""
         for origin in sorted(self._met):
             session = self._sessions[origin]
             row: tuple[Any, ...] = (

@@ -14,8 +14,9 @@ from zope.interface.verify import verifyObject
 from bleepstore.errors import NoSuchBucket, NoSuchKey
 from bleepstore.interfaces.replication import IStateMachine
 from bleepstore.metadata.replica import MetadataReplica, ReplicaFile
-from bleepstore.model.commands import DeleteObject, Done, Written
+from bleepstore.model.commands import DeleteObject, Done, RecordIntent, Written
 from bleepstore.model.conditions import WriteConditions
+from bleepstore.model.intents import Intent
 from bleepstore.raft.messages import Entry, EntryKind, Members, encode_members
 from bleepstore.streams.threads import ImmediateThreads
 from tests.contract.metadata_engines import Turns
@@ -23,6 +24,14 @@ from tests.metadata.entries import Log, entry, named, noop
 from tests.metadata.test_machine import random_history
 from tests.metadata.values import bucket, put
 from tests.sim.memory_replica import MemoryReplica
+
+INTENT = RecordIntent(
+    at=1,
+    intent=Intent(
+        intent_id="i", blob_id="b", bucket="bucket", key="k", name="n", command=b"\x07later"
+    ),
+)
+"""Holds a command of a later format."""
 
 
 class World:
@@ -148,8 +157,9 @@ def test_entries_that_leave_a_gap_are_refused_whole(
         b"\x02" + named(bucket(), 1)[1:],
         named(bucket(), 1)[:-4],
         b"\x01\x95\xa2n1\x01\x02\x01\xc4\x01\x07",
+        named(INTENT, 2),
     ],
-    ids=["empty", "later format", "cut short", "command of a later format"],
+    ids=["empty", "later format", "cut short", "command of a later format", "rehearsed"],
 )
 def test_an_entry_that_cannot_be_decoded_stops_everything_before_it(
     data: bytes, world: World, replica: MetadataReplica, apply: Callable[..., Any]
