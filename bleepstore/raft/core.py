@@ -346,7 +346,7 @@ class Raft(View):
             if term == replica.term and replica.leader:
                 return False
             self._follow(term, sender, f"{sender} leads term {term}")
-        replica.elapsed = 0
+        replica.heard_leader()
         return True
 
     def _refuse_leader(self, sender: str, term: int, index: int) -> str:

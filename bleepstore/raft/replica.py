@@ -31,8 +31,8 @@ class Replica:
     :ivar now: ticks since this node started.
     :ivar elapsed: ticks since it last heard from its leader, voted, or stood for election.
     :ivar timeout: at how many of them it stands.
-    :ivar quiet_until: the tick before which it votes for nobody, since it may have heard from a
-        leader right before it was started.
+    :ivar bound_until: the tick before which it ignores candidates, since it has heard from a
+        leader: of whatever term, and maybe right before it was started.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Replica:
         self.elapsed = 0
         self.timeout = 0
         self.draw_timeout()
-        self.quiet_until = settings.election_ticks if self.term else 0
+        self.bound_until = settings.election_ticks if self.term else 0
         self.outbox = Outbox()
         self.term_durable = True
         self._state_dirty = False
@@ -92,6 +92,11 @@ class Replica:
         done within 2 n."""
         ticks = self.settings.election_ticks
         self.timeout = ticks + self.jitter(max(ticks // 2, 1))
+
+    def heard_leader(self) -> None:
+        """A leader has spoken."""
+        self.elapsed = 0
+        self.bound_until = self.now + self.settings.election_ticks
 
     @property
     def is_voter(self) -> bool:

@@ -18,16 +18,11 @@ def up_to_date(last_index: int, last_term: int, own_index: int, own_term: int) -
 def bound_to_leader(replica: Replica) -> bool:
     """Whether this node ignores candidates, since a leader is alive (thesis section 4.2.3).
 
-    A leader is bound to itself: it gives up on its own once a majority is silent.  A node that has
-    just started may have heard from a leader right before it stopped, and keeps what it promised
-    to that one's lease then.
+    A leader is bound to itself: it gives up on its own once a majority is silent.  What binds the
+    others is that they answered a leader, whose lease may rest on it (section 6.4.1); so neither a
+    newer term nor a restart sets them free, only time.
     """
-    ticks = replica.settings.election_ticks
-    if replica.role is Role.LEADER:
-        return True
-    if replica.leader and replica.elapsed < ticks:
-        return True
-    return replica.now < replica.quiet_until
+    return replica.role is Role.LEADER or replica.now < replica.bound_until
 
 
 def free_to_vote(vote: str, candidate: str) -> bool:
