@@ -17,6 +17,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="how often the crash test kills the server (default 50)",
     )
     group.addoption("--crash-seed", type=int, default=1, help="seed of the crash test (default 1)")
+    group.addoption(
+        "--rewrite-transcripts",
+        action="store_true",
+        help="write what the core of Raft does into its transcripts, instead of comparing",
+    )
 
 
 @pytest.hookimpl(wrapper=True)

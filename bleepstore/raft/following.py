@@ -43,12 +43,15 @@ def append(replica: Replica, leader: str, message: AppendEntries) -> str:
     matched = max(last, replica.commit)
     if not entries:
         matched = min(matched, log.durable)  # a disk that is writing holds up no heartbeat
+        if replica.told == (replica.term, matched, message.round):
+            return ""  # it only came to tell what is committed; the next heartbeat has a new round
     _accept(replica, leader, matched, message.round)
     return ""
 
 
 def _accept(replica: Replica, leader: str, matched: int, round_: int = 0) -> None:
     """Say that the logs match up to an index, once this one is durable up to there."""
+    replica.told = (replica.term, matched, round_)
     answer = Appended(replica.term, True, matched, round_)
     if matched <= replica.log.durable and replica.term_durable:
         replica.send(leader, answer)

@@ -29,6 +29,7 @@ class Replica:
     :ivar commit: the last index known to be committed; never decreases.
     :ivar applied: the last index that the state machine has confirmed.
     :ivar now: ticks since this node started.
+    :ivar told: what a leader was last told: the term, the index that matches, and the round.
     :ivar elapsed: ticks since it last heard from its leader, voted, or stood for election.
     :ivar timeout: at how many of them it stands.
     :ivar bound_until: the tick before which it ignores candidates, since it has heard from a
@@ -69,6 +70,7 @@ class Replica:
         self.draw_timeout()
         self.bound_until = settings.election_ticks if self.term else 0
         self.outbox = Outbox()
+        self.told = (0, 0, 0)
         self.term_durable = True
         self._state_dirty = False
         self._persists = 0

@@ -215,10 +215,13 @@ class Cluster:
         sender, receiver, message = self.wire.pop(position)
         self.bring(sender, receiver, message)
 
-    def bring(self, sender: str, receiver: str, message: Message) -> None:
-        if (sender, receiver) not in self.cut and receiver in self.nodes:
-            self[receiver].step(sender, message)
-            self.run(receiver)
+    def bring(self, sender: str, receiver: str, message: Message) -> str:
+        """Have a message arrive, if it can; gives why it was refused."""
+        if (sender, receiver) in self.cut or receiver not in self.nodes:
+            return ""
+        refused = self[receiver].step(sender, message)
+        self.run(receiver)
+        return refused
 
     def settle(self, most: int = 100_000) -> None:
         """Deliver everything, in order, until nothing is under way."""
