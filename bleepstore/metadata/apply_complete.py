@@ -83,6 +83,7 @@ def complete_upload(tx: Transaction, command: CompleteUpload) -> Steps[Written]:
         description=upload.description,
         checksum=checksum,
         part_count=len(parts),
+        inline=not any(extent.blob_id for extent in extents),
         upload_id=command.upload_id,
     )
     yield from release_blobs(tx, unnamed)

@@ -50,7 +50,9 @@ def put_object(tx: Transaction, command: PutObject) -> Steps[Written]:
         require_intent(tx, command.intent)
     manifest = command.manifest
     content_id = add_content(tx, manifest)
-    yield from hold_blobs(tx, manifest.extents)
+    inline = not any(extent.blob_id for extent in manifest.extents)
+    if not inline:
+        yield from hold_blobs(tx, manifest.extents)
     yield from publish(
         tx,
         bucket_id,
@@ -66,6 +68,7 @@ def put_object(tx: Transaction, command: PutObject) -> Steps[Written]:
         description=command.description,
         checksum=command.checksum,
         part_count=len(manifest.parts),
+        inline=inline,
     )
     if command.intent or command.displaced:
         end_intent(tx, command.intent, command.displaced)
@@ -106,6 +109,7 @@ def copy_object(tx: Transaction, command: CopyObject) -> Steps[Written]:
         description=command.description,
         checksum=command.checksum,
         part_count=source.part_count,
+        inline=bool(source.inline),
     )
     return Written(
         version_id=command.version_id,

@@ -21,27 +21,40 @@ def add_content(tx: Transaction, manifest: Manifest) -> int:
     tx.next_content = content_id
     raw = encode_manifest(manifest)
     tx.written += len(raw)
-    tx.execute("INSERT INTO contents VALUES (?, ?)", (content_id, raw))
+    tx.new_contents.append((content_id, raw))
     return content_id
 
 
 def share_content(tx: Transaction, content_id: int) -> None:
     """One more version has this content."""
+    tx.contents_are_shared = True
     tx.execute(
         "INSERT INTO shares VALUES (?, 1) ON CONFLICT DO UPDATE SET others = others + 1",
         (content_id,),
     )
 
 
-def drop_content(tx: Transaction, content_id: int) -> Steps[None]:
-    """One version less has this content; the last one takes it, and its blobs, along."""
-    shares = tx.execute("SELECT others FROM shares WHERE content_id = ?", (content_id,)).fetchone()
-    if shares is not None:
-        if shares[0] == 1:
-            tx.execute("DELETE FROM shares WHERE content_id = ?", (content_id,))
-        else:
-            tx.execute("UPDATE shares SET others = others - 1 WHERE content_id = ?", (content_id,))
+def drop_content(tx: Transaction, content_id: int, inline: int) -> Steps[None]:
+    """One version less has this content; the last one takes it, and its blobs, along.
+
+    :param inline: whether it is known to name no blob; then nobody looks at it again.
+    """
+    if tx.contents_are_shared:
+        shares = tx.execute(
+            "SELECT others FROM shares WHERE content_id = ?", (content_id,)
+        ).fetchone()
+        if shares is not None:
+            if shares[0] == 1:
+                tx.execute("DELETE FROM shares WHERE content_id = ?", (content_id,))
+            else:
+                tx.execute(
+                    "UPDATE shares SET others = others - 1 WHERE content_id = ?", (content_id,)
+                )
+            return
+    if inline:
+        tx.old_contents.append((content_id,))
         return
+    tx.write_contents()
     ((raw,),) = tx.execute(
         "DELETE FROM contents WHERE content_id = ? RETURNING manifest", (content_id,)
     ).fetchall()

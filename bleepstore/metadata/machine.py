@@ -158,6 +158,7 @@ class StateMachine:
 
     def _guarded(self, tx: Transaction, command: AnyCommand) -> Steps[Outcome]:
         """Apply one command between a savepoint and its release."""
+        tx.write_contents()  # those of the commands before must not be rolled back with this one
         counters = tx.counters()
         tx.execute("SAVEPOINT command")
         try:

@@ -17,7 +17,7 @@ SCHEMA_VERSION = 2
 """Kept in ``PRAGMA user_version``.  It also versions the stored form of the records.
 
 1: the embedded store; 2: the tables ``sessions``, for a replicated one, and ``intents``, for one
-whose bytes are in a cloud.
+whose bytes are in a cloud; and ``versions.inline``.
 """
 
 COUNTERS = ("buckets", "objects", "next_bucket", "next_content")
@@ -38,6 +38,11 @@ INTENTS = """CREATE TABLE intents (
 ) STRICT, WITHOUT ROWID"""
 """Writes under way in a cloud (``model.intents``); empty in a store that has its own blobs."""
 
+INLINE = "inline INTEGER NOT NULL DEFAULT 0"
+"""Whether the manifest of a version is known to name no blob, so that it can be deleted unseen.
+
+Version 1 did not keep it, and to find it out would be to read all manifests: 0 says nothing."""
+
 TABLES = (
     # Counters, exact and read in constant time, and the mark of the last applied group.
     """CREATE TABLE state (
@@ -52,7 +57,7 @@ TABLES = (
     ) STRICT, WITHOUT ROWID""",
     "CREATE INDEX buckets_by_owner ON buckets (owner_id, name)",
     # seq counts down from 0: the newest version of a key comes first, one seek away.
-    """CREATE TABLE versions (
+    f"""CREATE TABLE versions (
         bucket_id INTEGER NOT NULL,
         key BLOB NOT NULL,
         seq INTEGER NOT NULL,
@@ -68,7 +73,7 @@ TABLES = (
         part_count INTEGER NOT NULL,
         upload_id TEXT NOT NULL,
         acl BLOB NOT NULL,
-        description BLOB NOT NULL,
+        description BLOB NOT NULL, {INLINE},
         PRIMARY KEY (bucket_id, key, seq)
     ) STRICT, WITHOUT ROWID""",
     # A manifest, and how many versions beside the first one share it (no row: none).  The
@@ -122,7 +127,9 @@ TABLES = (
     INTENTS,
 )
 
-UPGRADES: dict[int, tuple[str, ...]] = {1: (SESSIONS, INTENTS)}
+UPGRADES: dict[int, tuple[str, ...]] = {
+    1: (SESSIONS, INTENTS, f"ALTER TABLE versions ADD COLUMN {INLINE}"),
+}
 """What makes a file of a version one of the next."""
 
 

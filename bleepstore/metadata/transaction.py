@@ -29,22 +29,33 @@ class Transaction:
     :ivar execute: run one statement.
     :ivar written: bytes of manifests stored so far: what the row count does not show of the
         write-ahead log's growth.
+    :ivar contents_are_shared: whether any two versions may have one content.
+    :ivar new_contents: rows of ``contents`` that are yet to be written, all of a group at once.
+    :ivar old_contents: ids of those that are yet to be deleted, after the new ones are written.
     """
 
     __slots__ = (
         "_bucket_ids",
+        "_connection",
         "_stored",
         "buckets",
+        "contents_are_shared",
         "execute",
+        "new_contents",
         "next_bucket",
         "next_content",
         "objects",
+        "old_contents",
         "written",
     )
 
     def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
         self.execute = connection.execute
         self.written = 0
+        self.contents_are_shared = True
+        self.new_contents: list[tuple[int, bytes]] = []
+        self.old_contents: list[tuple[int]] = []
         self._stored: dict[str, int] = {}
         self._bucket_ids: dict[str, int] = {}
         self.buckets = self.objects = self.next_bucket = self.next_content = 0
@@ -54,21 +65,44 @@ class Transaction:
         self._stored = dict(self.execute("SELECT name, value FROM state").fetchall())
         for name in COUNTERS:
             setattr(self, name, self._stored[name])
+        shared = self.execute("SELECT EXISTS (SELECT 1 FROM shares)").fetchone()
+        self.contents_are_shared = bool(shared[0])
 
     def store(self) -> None:
-        """Write the counters that moved; the last thing before COMMIT."""
+        """Write the contents that wait, and the counters that moved; the last thing before
+        COMMIT."""
+        self.write_contents()
         for name in COUNTERS:
             if (value := getattr(self, name)) != self._stored[name]:
                 self.execute("UPDATE state SET value = ? WHERE name = ?", (value, name))
 
+    def write_contents(self) -> None:
+        """Write and delete the contents that wait for it: a statement for many costs each half."""
+        if self.new_contents:
+            self._connection.executemany("INSERT INTO contents VALUES (?, ?)", self.new_contents)
+            self.new_contents.clear()
+        if self.old_contents:
+            self._connection.executemany(
+                "DELETE FROM contents WHERE content_id = ?", self.old_contents
+            )
+            self.old_contents.clear()
+
     def counters(self) -> tuple[int, ...]:
         """The counters as they stand, for :meth:`restore`."""
-        return self.buckets, self.objects, self.next_bucket, self.next_content
+        return (
+            self.buckets,
+            self.objects,
+            self.next_bucket,
+            self.next_content,
+            len(self.new_contents),
+            len(self.old_contents),
+        )
 
     def restore(self, counters: tuple[int, ...]) -> None:
         """Undo what a command did to the counters, when its rows are rolled back."""
         self._bucket_ids.clear()
-        self.buckets, self.objects, self.next_bucket, self.next_content = counters
+        self.buckets, self.objects, self.next_bucket, self.next_content, new, old = counters
+        del self.new_contents[new:], self.old_contents[old:]
 
     def bucket_id(self, name: str) -> int:
         """The id of a bucket; that of most commands of a group is known from the first.

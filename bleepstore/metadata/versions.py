@@ -23,10 +23,12 @@ class Found(NamedTuple):
     last_modified: int
     part_count: int
     upload_id: str
+    inline: int
 
 
 _COLUMNS = (
-    "v.seq, v.version_id, v.content_id, v.size, v.etag, v.last_modified, v.part_count, v.upload_id"
+    "v.seq, v.version_id, v.content_id, v.size, v.etag, v.last_modified, v.part_count,"
+    " v.upload_id, v.inline"
 )
 
 FIND_CURRENT_IN = (
@@ -75,10 +77,12 @@ def publish(
     checksum: Checksum | None,
     part_count: int = 0,
     upload_id: str = "",
+    inline: bool,
 ) -> Steps[None]:
     """Make a version the current one.  A version of the same id ("null") is replaced.
 
     :param current: the current version, as :func:`find_current` gave it.
+    :param inline: whether its manifest names no blob.
     """
     replaced = current
     seq = 0
@@ -91,7 +95,7 @@ def publish(
         replaced = find_version_in(tx, bucket_id, key, version_id)
     kind, checksum_value = checksum_columns(checksum)
     tx.execute(
-        "INSERT OR REPLACE INTO versions VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+        "INSERT OR REPLACE INTO versions VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
         (
             bucket_id,
             key,
@@ -109,12 +113,13 @@ def publish(
             upload_id,
             encode_acl(acl, owner_id),
             encode_description(description),
+            inline,
         ),
     )
     if replaced is not None:
         if replaced.seq != seq:
             _delete(tx, bucket_id, key, replaced.seq)
-        yield from drop_content(tx, replaced.content_id)
+        yield from drop_content(tx, replaced.content_id, replaced.inline)
 
 
 def remove(tx: Transaction, bucket_id: int, key: bytes, found: Found) -> Steps[None]:
@@ -122,7 +127,7 @@ def remove(tx: Transaction, bucket_id: int, key: bytes, found: Found) -> Steps[N
     _delete(tx, bucket_id, key, found.seq)
     if find_current_in(tx, bucket_id, key) is None:
         tx.objects -= 1
-    yield from drop_content(tx, found.content_id)
+    yield from drop_content(tx, found.content_id, found.inline)
 
 
 def _delete(tx: Transaction, bucket_id: int, key: bytes, seq: int) -> None:
