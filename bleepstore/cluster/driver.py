@@ -32,6 +32,7 @@ from bleepstore.cluster.pauses import Pauses
 from bleepstore.cluster.proposals import Proposals
 from bleepstore.cluster.snapshotting import Snapshotting
 from bleepstore.cluster.status import Counters
+from bleepstore.cluster.unusable import UnusableLog
 from bleepstore.interfaces.lifecycle import IPart
 from bleepstore.interfaces.replication import ILogStore, ISnapshots, IStateMachine, ITransport
 from bleepstore.raft.core import Raft
@@ -265,6 +266,9 @@ class Driver:
             if raft.members is not self._connected:
                 self._connect(raft.members)
             self._carry_out(effects)
+        except UnusableLog as error:
+            self._end(str(error))
+            return
         except Exception as error:
             self._end(f"the core broke: {error!r}")
             return

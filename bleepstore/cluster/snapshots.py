@@ -16,7 +16,7 @@ from contextlib import suppress
 import msgspec
 from awscrt.checksums import crc32c
 from msgspec import Struct
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -60,6 +60,7 @@ class SnapshotFiles:
         self._reserved = 0
         self._borrowed: Counter[str] = Counter()
         self._newest: tuple[_Kept, str] | None = None
+        self._keeping = DeferredLock()
         try:
             os.makedirs(self.directory, mode=0o700, exist_ok=True)
             self._recover()
@@ -81,12 +82,17 @@ class SnapshotFiles:
     async def keep(self, path: str, mark: SnapshotMark) -> str:
         """See :class:`ISnapshots`."""
         final = os.path.join(self.directory, f"{_SNAPSHOT}{mark.term:016x}-{mark.index:016x}")
-        if self._newest is not None and self._newest[1] == final:
-            await self._threads.run(_remove, path)  # it is there already, and may be borrowed
-            return final
-        kept = await self._threads.run(self._adopt, path, final, mark)
-        older, self._newest = self._newest, (kept, final)
-        if older is not None and older[1] != final and not self._borrowed[older[1]]:
+        await self._keeping.acquire()
+        try:
+            older = self._newest
+            if older is not None and older[0].mark.index >= mark.index:
+                self.discard(path)  # one that was received has overtaken it, or it is the same
+                return older[1]
+            kept = await self._threads.run(self._adopt, path, final, mark)
+            self._newest = (kept, final)
+        finally:
+            self._keeping.release()
+        if older is not None and not self._borrowed[older[1]]:
             await self._discard(older[1])
         return final
 

@@ -196,16 +196,12 @@ class Snapshotting:
     async def _send(self, to: str) -> None:
         index = 0
         try:
-            found = await self._snapshots.borrow()
-            if found is None and not self._stopped:
-                await self.take()
-                found = await self._snapshots.borrow()
+            found = await self._borrow()
             if found is not None:
                 mark, path = found
                 try:
-                    if not self._stopped:
-                        await self._transport.send_snapshot(to, self._raft.term, mark, path)
-                        index = mark.index
+                    await self._transport.send_snapshot(to, self._raft.term, mark, path)
+                    index = mark.index
                 finally:
                     self._snapshots.give_back(path)
         except Exception as error:
@@ -220,3 +216,15 @@ class Snapshotting:
         if not self._stopped:
             self._raft.snapshot_sent(to, index)
             self._wake()
+
+    async def _borrow(self) -> tuple[SnapshotMark, str] | None:
+        """A snapshot from which the log leads on; a new one if there is none, or a damaged one."""
+        for again in (True, False):
+            found = await self._snapshots.borrow()
+            if found is not None:
+                if found[0].index >= self._raft.first_index - 1 and not self._stopped:
+                    return found
+                self._snapshots.give_back(found[1])
+            if again:
+                await self.take()
+        return None

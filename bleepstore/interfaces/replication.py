@@ -253,7 +253,8 @@ class ISnapshots(Interface):
 
     def keep(path: str, mark: SnapshotMark) -> Awaitable[str]:
         """Adopt a file that is written and synced as the newest snapshot; older ones go, unless
-        they are borrowed.  Gives the path that it has from now on.
+        they are borrowed.  Gives the path that it has from now on; that of the newest one, if
+        there is one that is no older, and the file goes.
 
         :raises OSError: it could not be adopted; what was the newest still is.
         """

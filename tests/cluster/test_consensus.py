@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 from zope.interface.verify import verifyObject
 
-from bleepstore.cluster.unusable import UnusableLog
+from bleepstore.cluster.unusable import DamagedLog, UnusableLog
 from bleepstore.errors import ServiceUnavailable
 from bleepstore.interfaces.lifecycle import IPart
 from bleepstore.interfaces.replication import IConsensus, IReceiver
@@ -561,6 +561,26 @@ def test_a_disk_that_fails_ends_the_node_which_answers_nothing_more(world: World
         world.run(leader.consensus.propose(b"y"))
     leader.transport.running = False
     assert world.run(follower.consensus.propose(b"z"))
+
+
+def test_a_log_that_turns_out_to_be_damaged_ends_the_node_and_says_what_to_do(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.settings = replace(SETTINGS, core=replace(SETTINGS.core, cache_bytes=0))
+    world.add(*ALL)
+    leader, late = world.leader, world.follower
+    late.kill()
+    world.run(leader.consensus.propose(b"x"))
+
+    def damaged(low: int, high: int, max_bytes: int) -> None:
+        raise DamagedLog("raft.db", f"entry {low} does not match its checksum")
+
+    monkeypatch.setattr(leader.log, "entries", damaged)
+    late.start()
+    world.until(lambda: bool(leader.fatal))
+    assert leader.fatal[0].startswith("raft.db is damaged: entry")
+    assert "remove it from the cluster" in leader.fatal[0]
+    leader.transport.running = False
 
 
 def test_a_state_that_cannot_be_applied_to_ends_the_node(world: World) -> None:

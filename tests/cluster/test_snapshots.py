@@ -15,6 +15,7 @@ from bleepstore.interfaces.replication import ISnapshots
 from bleepstore.raft.messages import Member, Members, SnapshotMark
 from bleepstore.streams.threads import ImmediateThreads
 from tests.contract.metadata_engines import Turns
+from tests.streams.turns import HeldThreads, start
 
 MEMBERS = Members((Member("a", "localhost:1"),))
 
@@ -92,6 +93,23 @@ def test_the_same_mark_twice_leaves_the_first_file_alone(
     inode = os.stat(path).st_ino
     assert taken(snapshots, turns, 5) == path
     assert os.stat(path).st_ino == inode
+    assert len(names(snapshots)) == 2
+
+
+def test_an_older_one_that_comes_later_does_not_take_the_place_of_the_newest(
+    turns: Turns, tmp_path: Path
+) -> None:
+    threads = HeldThreads()
+    snapshots = SnapshotFiles(str(tmp_path / "snapshots"), threads)
+    waiting = []
+    for index in (9, 5, 12):
+        path = snapshots.reserve()
+        Path(path).write_bytes(b"%d" % index)
+        waiting.append(start(snapshots.keep(path, mark(index))))
+    threads.go_on()
+    nine, five, twelve = (turns.result(each) for each in waiting)
+    assert five == nine
+    assert snapshots.newest() == (mark(12), twelve)
     assert len(names(snapshots)) == 2
 
 
