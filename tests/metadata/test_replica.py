@@ -248,11 +248,14 @@ def test_replicas_hash_equal_whatever_happened_on_the_way(seed: int, world: Worl
         for index, raw in enumerate(data, 1)
     ]
     plain = world.open("plain.db")
-    expected = [verdict for each in entries for verdict in world.turns.run(plain.apply([each]))]
-    assert sum(not verdict.applied for verdict in expected) > 20
+    expected: dict[int, Any] = {}
+    for each in entries:
+        for verdict in world.turns.run(plain.apply([each])):
+            expected[each.index] = verdict
+    assert sum(not verdict.applied for verdict in expected.values()) > 20
     lively = world.open("lively.db")
-    verdicts: list[Any] = []
-    copies: list[tuple[str, int, int]] = []
+    seen: dict[int, Any] = {}
+    copies: list[tuple[str, int]] = []
     while (done := lively.applied_index()) < len(entries):
         match dice.randrange(12):
             case 0:
@@ -261,17 +264,19 @@ def test_replicas_hash_equal_whatever_happened_on_the_way(seed: int, world: Worl
             case 1:
                 path = world.path(f"copy-{done}")
                 assert world.turns.run(lively.copy(path)) == done
-                copies.append((path, done, len(verdicts)))
+                copies.append((path, done))
             case 2 if copies:
-                path, index, known = dice.choice(copies[-2:])
-                world.turns.run(lively.replace(path, index))
-                del verdicts[known:]
+                world.turns.run(lively.replace(*dice.choice(copies[-2:])))  # back, or forth again
             case 3:
                 world.turns.run(lively.sync())
             case _:
-                size = dice.randrange(1, 40)
-                verdicts += world.turns.run(lively.apply(entries[done : done + size]))
-    assert repr(verdicts) == repr(expected)
+                group = entries[done : done + dice.randrange(1, 40)]
+                verdicts = world.turns.run(lively.apply(group))
+                indexes = [each.index for each in group if each.kind is EntryKind.COMMAND]
+                seen.update(zip(indexes, verdicts, strict=True))
+    assert len(seen) > len(expected) // 2
+    for index, verdict in seen.items():
+        assert repr(verdict) == repr(expected[index])
     assert world.turns.run(lively.digest()) == world.turns.run(plain.digest())
 
 
