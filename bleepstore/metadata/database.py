@@ -9,6 +9,8 @@ Pragmas, with reasons (measured in tests/bench/bench_metadata.py):
   a replica, whose log on disk has everything that is lost.
 - ``wal_autocheckpoint=0``: ``checkpoints`` decides when, so that no commit pays for one.
 - ``secure_delete=OFF``: Debian's build overwrites deleted content with zeros by default.
+- ``journal_size_limit`` on the writer: a log that had to grow (beside a long read, or because a
+  replica became another copy) gives its place back when it starts anew.
 - ``busy_timeout=0`` on the writer: it is used on the reactor's thread, which must not wait.
 """
 
@@ -27,6 +29,9 @@ from bleepstore.metadata.schema import (
 
 WRITER_CACHE_KIB = 16 * 1024
 READER_CACHE_KIB = 4 * 1024
+LOG_KEEPS = 64 * 1024 * 1024
+"""Bytes of disk that an empty write-ahead log keeps: twice what starts a checkpoint."""
+
 STATEMENTS = 256
 """Prepared statements kept by a connection: more than there are different ones."""
 
@@ -103,6 +108,7 @@ class Database:
         connection = _connect(str(self.path), WRITER_CACHE_KIB)
         try:
             connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+            connection.execute(f"PRAGMA journal_size_limit = {LOG_KEEPS}").fetchall()
             connection.execute("PRAGMA busy_timeout = 5000")
             # Before anything is changed in a file that may be another's.
             schema_version_of(connection, str(self.path))

@@ -17,7 +17,7 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from bleepstore.errors import NoSuchBucket
-from bleepstore.metadata import copies
+from bleepstore.metadata import copies, database
 from bleepstore.metadata import replica as replica_module
 from bleepstore.metadata.copies import become_copy
 from bleepstore.metadata.replica import MetadataReplica, ReplicaFile
@@ -375,6 +375,23 @@ def test_readers_see_the_new_state_though_they_have_prepared_their_statements(
     turns.run(source.apply(more))
     assert turns.run(target.digest()) == turns.run(source.digest())
     assert target.database.writer.execute("PRAGMA journal_mode").fetchall() == [("wal",)]
+
+
+def test_a_log_that_a_copy_went_through_gives_its_place_back(
+    opened: Open, turns: Turns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "LOG_KEEPS", 500_000)
+    source, target = opened(), opened(tmp_path / "other.db", checkpoint_bytes=200_000)
+    log = Log()
+    turns.run(source.apply(log(bucket(), *(put(f"k{n}", b"x" * 4096) for n in range(500)))))
+    path = str(tmp_path / "copy")
+    turns.run(source.copy(path))
+    turns.run(target.replace(path, 501))
+    wal = tmp_path / "other.db-wal"
+    assert wal.stat().st_size > 2_000_000
+    for n in range(3):
+        turns.run(target.apply(log(put(f"l{n}"))))
+    assert wal.stat().st_size <= 500_000
 
 
 # Replacing, and dying
