@@ -123,6 +123,7 @@ class PeerConnection(StreamProtocol):
     :param calls: this side opened it: it calls and sees to it that somebody is there.  The other
         one only answers.
     :ivar peer: the other node's id once it is known.
+    :ivar broken: why it broke, if it did in an uncommon way: a handshake of TLS that failed, say.
     :ivar open: False from the moment on at which it is being ended, for whatever reason.
     """
 
@@ -140,6 +141,7 @@ class PeerConnection(StreamProtocol):
         self.desk = desk
         self._calls = calls
         self.peer = ""
+        self.broken = ""
         self.open = False
         self._reader = BoxReader(self._box, HELLO_BOX)
         self._heard = 0.0
@@ -201,9 +203,10 @@ class PeerConnection(StreamProtocol):
         if self._closing is not None and self._closing.active():
             self._closing.cancel()
         waiting, self._waiting = self._waiting, {}
-        why = "" if reason is None or isinstance(reason.value, ConnectionDone) else _words(reason)
+        if reason is not None and not isinstance(reason.value, ConnectionDone | ConnectionLost):
+            self.broken = f"{type(reason.value).__name__}: {reason.getErrorMessage()}"
         for call in waiting.values():
-            self._fail(call, ConnectionLost(why))
+            self._fail(call, ConnectionLost(self.broken))
         self.desk.ended(self)
         ends, self._ends = self._ends, []
         for end in ends:
@@ -462,7 +465,3 @@ class PeerConnection(StreamProtocol):
             self.abort()
         elif silence >= settings.ping_interval and self.peer:
             self.post(Ping)
-
-
-def _words(reason: Failure) -> str:
-    return f"{type(reason.value).__name__}: {reason.getErrorMessage()}"

@@ -14,6 +14,7 @@ from bleepstore.cluster.peer_calls import Desk, PeerConnection
 from bleepstore.cluster.peer_commands import Hello, WrongNode
 from bleepstore.cluster.peer_hello import Self, check_answer, introduction
 from bleepstore.cluster.peer_settings import Counters, PeerSettings
+from bleepstore.config.addresses import parse_host_port
 
 Endpoints = Callable[[str, int], IStreamClientEndpoint]
 """Gives the endpoint of a host and a port: plain TCP, TLS, or a test's network."""
@@ -21,21 +22,6 @@ Endpoints = Callable[[str, int], IStreamClientEndpoint]
 Vouch = Callable[[object, str], str]
 """Given a transport whose handshake is done, and a node's id: why the certificate does not prove
 that the other side is that node; empty if it does, or need not."""
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """Host and port of ``host:port`` or ``[v6]:port``.
-
-    :raises ValueError: it is neither.
-    """
-    host, colon, port = address.rpartition(":")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif ":" in host:
-        raise ValueError(f"{address!r}: an IPv6 address stands in brackets")
-    if not (colon and host and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise ValueError(f"{address!r} is not host:port")
-    return host, int(port)
 
 
 class Opened(Struct, frozen=True):
@@ -77,7 +63,7 @@ class Dialer:
         :raises PeerRefusal: one of the two refuses the other.
         :raises Exception: nobody answered in time, or at all.
         """
-        host, port = split_address(address)
+        host, port = parse_host_port(address)
         deadline = self._settings.connect_deadline
         factory = _Dialed(self, desk)
         connect: Callable[..., Deferred[Any]] = self._endpoints(host, port).connect

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import Factory
+from twisted.internet.protocol import Protocol as StreamProtocol
 from twisted.logger import Logger
 from twisted.protocols import amp
 
@@ -92,13 +93,13 @@ class PeerServer(Factory):
         self._guests: dict[_Guest, None] = {}
         self._at: dict[tuple[str, str], _Guest] = {}
 
-    def buildProtocol(self, addr: object) -> PeerConnection | None:
+    def buildProtocol(self, addr: object) -> StreamProtocol:
         """See IProtocolFactory: one that is too many is closed at once."""
         host = str(getattr(addr, "host", addr))
         unknown = sum(1 for guest in self._guests if not guest.peer)
         if unknown >= self.settings.strangers:
             self.complaints.say(host, "strangers", "too many connections that say no Hello")
-            return None
+            return _TurnedAway()
         self.counters.connections_accepted += 1
         guest = _Guest(self, host)
         self._guests[guest] = None
@@ -165,6 +166,15 @@ class PeerServer(Factory):
             del self._at[guest.key]
 
 
+class _TurnedAway(StreamProtocol):
+    """One connection too many.  (No protocol at all is something that TLS does not bear.)"""
+
+    def connectionMade(self) -> None:
+        """See IProtocol."""
+        transport: Any = self.transport
+        transport.abortConnection()
+
+
 class _Guest:
     """One connection of another node: its desk."""
 
@@ -213,6 +223,9 @@ class _Guest:
         """See Desk."""
         self._settle()
         self._server.leave(self)
+        if connection.broken and not self.peer:
+            self._server.counters.peers_refused += 1
+            self._server.complaints.say(self._host, "handshake", connection.broken)
         if self.role is not None:
             self.role.ended()
 

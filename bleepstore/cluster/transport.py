@@ -29,6 +29,7 @@ from bleepstore.cluster.peer_server import Adopt, PeerServer
 from bleepstore.cluster.peer_settings import DEFAULTS, Counters, PeerSettings
 from bleepstore.cluster.snapshot_receipt import SnapshotReceiver
 from bleepstore.cluster.snapshot_stream import SnapshotSender
+from bleepstore.cluster.wires import vouches_for_all
 from bleepstore.interfaces.lifecycle import IPart
 from bleepstore.interfaces.replication import IReceiver, ITransport
 from bleepstore.interfaces.threads import IThreads
@@ -42,18 +43,13 @@ async def belongs_already(cluster: str) -> None:
     raise ValueError("this node joins no cluster that calls it")
 
 
-def vouches_for_all(transport: object, node_id: str) -> str:
-    """A ``Vouch`` where certificates prove nothing about ids, or there are none."""
-    return ""
-
-
 @implementer(ITransport, IPart)
 class AmpTransport:
     """See ITransport.
 
     :param me: this node; ``cluster`` is set here when a cluster's call is the first it gets.
     :param listen_on: where peers call.
-    :param endpoints: how they are called (``cluster.tls`` makes both).
+    :param endpoints: how they are called; ``cluster.wires`` makes both, and ``vouch``.
     :param incoming: a directory of its own for snapshots that arrive.
     :param dice: for the jitter of delays.
     :param adopt: keeps durably that this node belongs to a cluster now (``ILogStore.join``).
