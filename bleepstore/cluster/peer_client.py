@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.protocols import amp
@@ -67,6 +68,7 @@ class PeerClient(AnsweredOnly):
         self._lost = lost
         self._connection: PeerConnection | None = None
         self._running: Deferred[None] | None = None
+        self._stopping = False
         self._attempt: Deferred[Any] | None = None
         self._pause: IDelayedCall | None = None
         self._waking: Deferred[None] | None = None
@@ -91,6 +93,7 @@ class PeerClient(AnsweredOnly):
         if running is None:
             return
         connection = self._connection
+        self._stopping = True
         running.cancel()
         with suppress(CancelledError):
             await running
@@ -138,9 +141,8 @@ class PeerClient(AnsweredOnly):
             )
             try:
                 opened = await self._attempt
-            except CancelledError:
-                if self._running is None:
-                    raise
+            except (CancelledError, ConnectingCancelledError):  # stopped, or moved
+                pass
             except PeerRefusal as error:
                 self._failed(type(error).__name__, f"at {address}: {error}")
             except Exception as error:
@@ -160,6 +162,8 @@ class PeerClient(AnsweredOnly):
                     _log.failure("The loss of {peer} was told in vain", peer=self.node_id)
             finally:
                 self._attempt = None
+            if self._stopping:
+                return
             if address == self._address:
                 await self._wait(self._backoff.next())
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 
-from bleepstore.cluster.peer_calls import Desk, PeerConnection
+from bleepstore.cluster.peer_calls import CallTimedOut, Desk, PeerConnection
 from bleepstore.cluster.peer_commands import Hello, WrongNode
 from bleepstore.cluster.peer_hello import Self, check_answer, introduction
 from bleepstore.cluster.peer_settings import Counters, PeerSettings
@@ -68,7 +68,7 @@ class Dialer:
         factory = _Dialed(self, desk)
         connect: Callable[..., Deferred[Any]] = self._endpoints(host, port).connect
         connecting: Deferred[PeerConnection] = connect(factory)
-        connection = await connecting.addTimeout(deadline, self._clock)
+        connection = await connecting.addTimeout(deadline, self._clock, _too_late)
         try:
             answer: Mapping[str, Any] = await connection.call(
                 Hello, deadline, **introduction(self._me, expected, purpose)
@@ -86,6 +86,10 @@ class Dialer:
     def make(self, desk: Desk) -> PeerConnection:
         """A connection that is not made yet."""
         return PeerConnection(self._clock, self._settings, self._counters, desk, calls=True)
+
+
+def _too_late(failure: object, deadline: float) -> NoReturn:
+    raise CallTimedOut(f"there was no connection within {deadline:g} s")
 
 
 class _Dialed(Factory):

@@ -12,7 +12,12 @@ from typing import Any, TypeVar
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.error import ConnectionDone, ConnectionLost, ConnectionRefusedError
+from twisted.internet.error import (
+    ConnectingCancelledError,
+    ConnectionDone,
+    ConnectionLost,
+    ConnectionRefusedError,
+)
 from twisted.internet.interfaces import IAddress, IListeningPort, IProtocol
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
@@ -79,17 +84,17 @@ class End:
         if not self.gone:
             self.waiting.clear()
             self.end(ConnectionLost())
-            self.network.clock.callLater(0, self.other.end, ConnectionLost())
+            self.network.clock.callLater(0, self.other.learn, ConnectionLost())
+
+    def learn(self, reason: Exception) -> None:
+        """The other side has ended it."""
+        if self.network.is_frozen(self.host, self.peer_host):
+            self.network.late.append((self, reason))
+        else:
+            self.end(reason)
 
     def end(self, reason: Exception) -> None:
         if not self.gone:
-            if (
-                self.network.is_frozen(self.host, self.peer_host)
-                and not self.waiting
-                and (self.other.gone)
-            ):
-                self.network.late.append((self, reason))
-                return
             self.gone = True
             self.protocol.connectionLost(Failure(reason))
 
@@ -206,7 +211,10 @@ class Caller:
     def connect(self, factory: Any) -> Deferred[IProtocol]:
         network = self.network
         network.dialed.append((self.caller, self.host))
-        result: Deferred[IProtocol] = Deferred()
+        address = IPv4Address("TCP", self.host, self.port)
+        result: Deferred[IProtocol] = Deferred(
+            lambda result: result.errback(ConnectingCancelledError(address))
+        )
         if network.is_frozen(self.caller, self.host):
             return result  # SYNs are lost
         accepting = network.listening.get((self.host, self.port))

@@ -293,6 +293,24 @@ def test_a_new_address_is_tried_at_once(tmp_path: Path) -> None:
     nodes.stop()
 
 
+def test_the_end_comes_also_while_it_connects(tmp_path: Path) -> None:
+    nodes = Nodes(tmp_path, "a", "b")
+    nodes.network.freeze("h-a", "h-b")
+    for end in nodes.network.connections("h-a", "h-b"):
+        end.abortConnection()
+    pass_time(nodes.clock, 0.2)
+    assert ("h-a", "h-b") in nodes.network.dialed[2:]
+    nodes["a"].transport.connect(
+        Members((Member("a", nodes["a"].address), Member("b", "elsewhere:9002")))
+    )
+    settle(nodes.clock)
+    assert nodes.network.dialed[-1] == ("h-a", "elsewhere"), "at once, and not at the deadline"
+    nodes["a"].stop()
+    nodes["b"].stop()
+    nodes.network.thaw()
+    nodes.stop()
+
+
 def test_nothing_is_left_after_the_end(tmp_path: Path) -> None:
     nodes = Nodes(tmp_path, "a", "b", "c")
     for node in nodes.nodes.values():
