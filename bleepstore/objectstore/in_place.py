@@ -72,8 +72,8 @@ from bleepstore.objectstore.publishing import Publisher
 from bleepstore.objectstore.requests import Claims
 from bleepstore.objectstore.settling import Final, Settling, locator_of
 from bleepstore.objectstore.sources import ATTEMPTS
-from bleepstore.objectstore.turns import Turns
 from bleepstore.streams.ingest import Ingest, Ingested
+from bleepstore.streams.turns import Turns
 
 DELETIONS = 16
 """Objects of one DeleteObjects that are deleted in the cloud at the same time."""

@@ -34,7 +34,7 @@ from bleepstore.model.commands import (
 from bleepstore.model.intents import Intent
 from bleepstore.model.locators import OBJECT, Locator
 from bleepstore.model.objects import Extent, Manifest
-from bleepstore.objectstore.turns import Turns
+from bleepstore.streams.turns import Turns
 
 _log = Logger()
 

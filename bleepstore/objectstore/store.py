@@ -28,9 +28,9 @@ from bleepstore.objectstore.pins import Pins
 from bleepstore.objectstore.publishing import Publisher
 from bleepstore.objectstore.settling import Settling
 from bleepstore.objectstore.sources import Sources
-from bleepstore.objectstore.turns import Turns
 from bleepstore.objectstore.uploads import Uploads
 from bleepstore.streams.ingest import INLINE_MAX, Ingest
+from bleepstore.streams.turns import Turns
 
 
 class MismatchedStores(RuntimeError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.defer import CancelledError, Deferred
 
-from bleepstore.objectstore.turns import Turns
+from bleepstore.streams.turns import Turns
 from tests.objectstore.driving import Running
 
 
