@@ -10,6 +10,7 @@ import os.path
 from collections.abc import Mapping
 from ipaddress import ip_address
 
+from bleepstore.config.cloud_refusals import cloud_problems
 from bleepstore.config.cluster_refusals import cluster_problems
 from bleepstore.config.schema import Section, declared
 from bleepstore.config.sections import (
@@ -24,7 +25,7 @@ from bleepstore.config.sections import (
 LISTEN_KINDS = ("tcp", "tcp6", "ssl", "tls", "systemd", "unix")
 
 _UNSERVED_ENGINES = frozenset({"local", "raft", "dynamodb", "firestore", "cosmos"})
-_UNSERVED_BACKENDS = frozenset({"aws", "gcp", "azure"})
+_UNSERVED_BACKENDS = frozenset({"gcp", "azure"})
 _NOT_YET = "is not in this version of BleepStore"
 
 
@@ -34,6 +35,7 @@ def problems(config: Config, origins: Mapping[str, str]) -> list[str]:
     :param origins: where each setting was given, by dotted key.
     """
     found = [*_contradictions(config), *_unserved(config), *_cluster(config)]
+    found += cloud_problems(config)
     return [f"{_origin(key, origins)}{key}: {sentence}" for key, sentence in found]
 
 
@@ -145,7 +147,9 @@ def _unserved(config: Config) -> list[tuple[str, str]]:
     if engine in _UNSERVED_ENGINES:
         found.append(("metadata.engine", f"{engine} {_NOT_YET}; choose sqlite or memory"))
     if backend in _UNSERVED_BACKENDS:
-        found.append(("storage.backend", f"{backend} {_NOT_YET}; choose local, memory or sqlite"))
+        found.append(
+            ("storage.backend", f"{backend} {_NOT_YET}; choose local, memory, sqlite or aws")
+        )
     for name, section, default, what in (
         ("encryption", config.encryption, EncryptionConfig(), "encryption"),
         ("queue", config.queue, QueueConfig(), "the event queue"),

@@ -256,6 +256,13 @@ class StorageConfig(Section, frozen=True, kw_only=True):
             most=65536,
         ),
     ] = 16384
+    foreign_changes: Annotated[
+        Literal["adopt", "refuse"],
+        Setting(
+            "What becomes of an object that another program has changed in the cloud: it is taken "
+            "as it is now, or requests for it are refused. Reads and writes notice it either way."
+        ),
+    ] = "adopt"
     local: Annotated[LocalStorageConfig, Setting("Backend `local`.")] = LocalStorageConfig()
     memory: Annotated[MemoryStorageConfig, Setting("Backend `memory`.")] = MemoryStorageConfig()
     sqlite: Annotated[SqliteStorageConfig, Setting("Backend `sqlite`.")] = SqliteStorageConfig()

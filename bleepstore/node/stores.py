@@ -11,6 +11,7 @@ from bleepstore.blobs.disk import UnusableStore
 from bleepstore.config.sections import Config
 from bleepstore.interfaces.threads import IThreads
 from bleepstore.metadata.schema import UnusableDatabase
+from bleepstore.node.clouds import CLOUDS, build_cloud
 from bleepstore.node.directories import DataLock, make_directory
 
 UNUSABLE = (UnusableStore, UnusableDatabase)
@@ -18,6 +19,7 @@ UNUSABLE = (UnusableStore, UnusableDatabase)
 
 
 if TYPE_CHECKING:
+    from bleepstore.blobs.aws import AwsBlobStore
     from bleepstore.blobs.local import LocalBlobStore
     from bleepstore.blobs.memory import MemoryBlobStore
     from bleepstore.blobs.sqlite import SqliteBlobStore
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from bleepstore.metadata.sqlite import SqliteMetadata
 
 Metadata: TypeAlias = "SqliteMetadata | MemoryMetadata"
-Blobs: TypeAlias = "LocalBlobStore | MemoryBlobStore | SqliteBlobStore"
+Blobs: TypeAlias = "LocalBlobStore | MemoryBlobStore | SqliteBlobStore | AwsBlobStore"
 
 
 def lock_data(config: Config) -> tuple[DataLock, ...]:
@@ -91,6 +93,8 @@ def build_blobs(config: Config, reactor: IReactorTime, threads: IThreads) -> Blo
         from bleepstore.blobs.sqlite import SqliteBlobStore
 
         return SqliteBlobStore(storage.sqlite.path, threads)
+    if storage.backend in CLOUDS:
+        return build_cloud(config, reactor, threads)
     from bleepstore.blobs.memory import MemoryBlobStore
 
     memory = storage.memory

@@ -76,6 +76,7 @@ def build_use_cases(
         released=collector.wake,
         inline_max=config.storage.inline_max_bytes,
         volatile=config.metadata.engine == "memory",
+        adopt_foreign=config.storage.foreign_changes == "adopt",
     )
     expiry = UploadExpiry(
         clock,

@@ -10,7 +10,7 @@ import pytest
 
 import bleepstore.blobs
 from bleepstore.interfaces.blobs import IBlobStore
-from tests.contract.blob_stores import STORES, Make
+from tests.contract.blob_stores import IN_PLACE, STORES, Make
 from tests.contract.blobs import BlobStoreContract
 
 
@@ -27,4 +27,4 @@ def test_every_blob_store_runs_the_contract_suite() -> None:
         for member in vars(importlib.import_module(module.name)).values()
         if inspect.isclass(member) and IBlobStore.implementedBy(member)
     }
-    assert found == set(STORES)
+    assert found == {*STORES, *IN_PLACE}

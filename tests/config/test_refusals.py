@@ -111,7 +111,6 @@ def test_an_access_key_stands_for_one_account() -> None:
         ("METADATA__ENGINE", "dynamodb"),
         ("METADATA__ENGINE", "firestore"),
         ("METADATA__ENGINE", "cosmos"),
-        ("STORAGE__BACKEND", "aws"),
         ("STORAGE__BACKEND", "gcp"),
         ("STORAGE__BACKEND", "azure"),
         ("ENCRYPTION__KMS_KEYS", "[a]"),

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bleepstore.blobs.aws import AwsBlobStore
 from bleepstore.blobs.local import LocalBlobStore
 from bleepstore.blobs.memory import MemoryBlobStore
 from bleepstore.blobs.sqlite import SqliteBlobStore
@@ -37,6 +38,10 @@ STORES: dict[type[Any], Make] = {
     MemoryBlobStore: memory,
     SqliteBlobStore: sqlite,
 }
+
+IN_PLACE = (AwsBlobStore,)
+"""Those that keep objects in place; ``contract.in_place`` is their suite, each in a module of its
+own, before a real server."""
 
 DURABLE = (LocalBlobStore, SqliteBlobStore)
 """Those whose ``finish`` survives the process."""

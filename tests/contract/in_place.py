@@ -150,6 +150,9 @@ class InPlaceContract:
     async def test_what_lies_there_unexpectedly_stays(
         self, store: Any, other: Any, size: int
     ) -> None:
+        await self.require_that_it_stays(store, other, size)
+
+    async def require_that_it_stays(self, store: Any, other: Any, size: int) -> None:
         theirs = await self.put(other, 1, b"theirs")
         staged = await self.stage(store, 2, random_bytes(size))
         with pytest.raises(Displaced):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,31 +14,49 @@ import boto3
 import pytest
 
 from tests.integration import clients
+from tests.integration.backing import gateway
 from tests.integration.daemon import Daemon
 from tests.integration.world import SETTINGS, World
 
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    """``twistd bleepstore`` with nothing but its defaults (and a free port)."""
-    with Daemon(tmp_path_factory.mktemp("server")) as daemon:
-        yield daemon
+@pytest.fixture(scope="session", params=["local", "aws"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """Where the bytes are: on the disk, or behind a gateway to another S3."""
+    name: str = request.param
+    return name
+
+
+@contextmanager
+def serving(
+    backend: str, directory: Path, settings: Mapping[str, Any] | None = None
+) -> Iterator[Daemon]:
+    """A server on a backend; it must not have logged a traceback in the end."""
+    if backend == "local":
+        with Daemon(directory, settings) as daemon:
+            yield daemon
+    else:
+        with gateway(directory, settings) as (daemon, _):
+            yield daemon
     tracebacks = [line for line in daemon.log if "Traceback" in line or "Unhandled" in line]
     assert not tracebacks, "".join(daemon.log)
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A server with several accounts."""
-    with Daemon(tmp_path_factory.mktemp("world"), SETTINGS) as daemon:
+def server(backend: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """``twistd bleepstore`` with nothing but its defaults (and a free port), on each backend."""
+    with serving(backend, tmp_path_factory.mktemp("server")) as daemon:
+        yield daemon
+
+
+@pytest.fixture(scope="session")
+def world(backend: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A server with several accounts, on each backend."""
+    with serving(backend, tmp_path_factory.mktemp("world"), SETTINGS) as daemon:
         made = World(daemon)
         yield made
         made.close()
-    assert not [line for line in daemon.log if "Traceback" in line or "Unhandled" in line], "".join(
-        daemon.log
-    )
 
 
 def client_of(daemon: Daemon, **options: Any) -> Any:

@@ -1,0 +1,49 @@
+"""Settings of a gateway that contradict themselves, or say too little."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from bleepstore.config.sections import AwsStorageConfig, Config
+
+Found = list[tuple[str, str]]
+"""Dotted keys, and what is wrong with each."""
+
+
+def cloud_problems(config: Config) -> Found:
+    """What keeps a node from being a gateway, where it is to be one."""
+    if config.storage.backend != "aws":
+        return []
+    found = _aws(config.storage.aws)
+    if config.metadata.engine == "raft":
+        found.append(
+            ("storage.backend", "aws needs metadata that one process has: changes of a key are "
+             "put in order there; choose metadata.engine sqlite")
+        )  # fmt: skip
+    return found
+
+
+def _aws(aws: AwsStorageConfig) -> Found:
+    found: Found = []
+    if not aws.bucket:
+        found.append(("storage.aws.bucket", "must be given"))
+    if aws.endpoint_url and not _is_endpoint(aws.endpoint_url):
+        found.append(("storage.aws.endpoint_url", "must be an http or https URL of a host"))
+    if bool(aws.access_key_id) != bool(aws.secret_access_key):
+        missing = "secret_access_key" if aws.access_key_id else "access_key_id"
+        found.append((f"storage.aws.{missing}", "must be given with the other one"))
+    return found
+
+
+def _is_endpoint(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    return (
+        parts.scheme in ("http", "https")
+        and bool(parts.hostname)
+        and not (parts.query or parts.fragment or parts.username)
+        and port != 0
+    )

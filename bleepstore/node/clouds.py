@@ -1,0 +1,49 @@
+"""The store in a cloud that a configuration means, with all that it needs of this machine."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from twisted.internet.interfaces import IReactorTime
+
+from bleepstore.config.sections import Config
+from bleepstore.interfaces.threads import IThreads
+
+if TYPE_CHECKING:
+    from bleepstore.blobs.aws import AwsBlobStore
+
+CLOUDS = ("aws",)
+"""The backends that are clouds."""
+
+
+def wall_clock() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+def build_cloud(config: Config, reactor: IReactorTime, threads: IThreads) -> AwsBlobStore:
+    """The store.  Nothing is connected before it starts to be used."""
+    # Imported where it is chosen: a node that keeps its own data pays nothing for it.
+    from bleepstore.blobs.aws_connection import aws_store
+    from bleepstore.remote.connections import endpoints
+    from bleepstore.remote.surroundings import Surroundings
+
+    async def read_file(path: str) -> bytes:
+        return await threads.run(_read, path)
+
+    endpoint_for = endpoints(reactor, _ca_bundle())
+    near = Surroundings(os.environ, read_file, wall_clock, reactor, endpoint_for, os.urandom)
+    return aws_store(config.storage.aws, near, reactor, wall_clock, endpoint_for, os.urandom)
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _ca_bundle() -> bytes:
+    """Certificates that are trusted in place of the platform's, where AWS_CA_BUNDLE names them."""
+    path = os.environ.get("AWS_CA_BUNDLE", "")
+    return _read(path) if path else b""

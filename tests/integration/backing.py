@@ -1,0 +1,65 @@
+"""A gateway and the S3 server behind it, which is another BleepStore."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from tests.integration import clients
+from tests.integration.daemon import Daemon
+
+BUCKET = "backing"
+PREFIX = "gateway/"
+
+
+def backing_client(url: str) -> Any:
+    """A client of the server behind, with the keys that the gateway has."""
+    return boto3.client(
+        "s3",
+        endpoint_url=url,
+        aws_access_key_id=clients.ACCESS_KEY,
+        aws_secret_access_key=clients.SECRET_KEY,
+        region_name=clients.REGION,
+        config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}),
+    )
+
+
+def make_backing_bucket(url: str) -> None:
+    client = backing_client(url)
+    client.create_bucket(Bucket=BUCKET)
+    client.close()
+
+
+def gateway_settings(url: str, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Settings of a gateway to a server."""
+    merged = dict(settings or {})
+    merged["storage"] = {
+        "backend": "aws",
+        "aws": {
+            "bucket": BUCKET,
+            "prefix": PREFIX,
+            "endpoint_url": url,
+            "access_key_id": clients.ACCESS_KEY,
+            "secret_access_key": clients.SECRET_KEY,
+        },
+        **merged.get("storage", {}),
+    }
+    return merged
+
+
+@contextmanager
+def gateway(
+    directory: Path, settings: Mapping[str, Any] | None = None
+) -> Iterator[tuple[Daemon, Daemon]]:
+    """A gateway, and the server behind it."""
+    (directory / "front").mkdir()
+    (directory / "behind").mkdir()
+    with Daemon(directory / "behind") as behind:
+        make_backing_bucket(behind.url)
+        with Daemon(directory / "front", gateway_settings(behind.url, settings)) as front:
+            yield front, behind
