@@ -260,10 +260,9 @@ class SqliteLog:
             try:
                 if size <= ON_REACTOR:
                     self._state_change(record, change)
-                    await self._threads.run(self._file.commit)
+                    await self._threads.run(self._commit, record)
                 else:
                     await self._threads.run(self._make_change, record, change)
-                self._witness.note(record.saves)
             except BaseException:
                 # What is on the disk is uncertain: nothing may be promised any more.
                 self._break()
@@ -276,7 +275,11 @@ class SqliteLog:
 
     def _make_change(self, record: Record, change: _Change) -> None:
         self._state_change(record, change)
+        self._commit(record)
+
+    def _commit(self, record: Record) -> None:
         self._file.commit()
+        self._witness.note(record.saves)
 
     def _state_change(self, record: Record, change: _Change) -> None:
         """Say it to SQLite, all but the commit."""

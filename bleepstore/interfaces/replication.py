@@ -116,7 +116,10 @@ class IConsensus(Interface):
         """
 
     def take_snapshot() -> Awaitable[int]:
-        """Take a snapshot now, and drop the log that it stands for; gives its index."""
+        """Take a snapshot now, and drop the log that it stands for; gives its index.
+
+        :raises ServiceUnavailable: it could not be taken.
+        """
 
 
 class IStateMachine(Interface):

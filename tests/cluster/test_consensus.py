@@ -158,6 +158,20 @@ def test_proposals_survive_the_death_of_the_leader(world: World) -> None:
     assert sorted(follower.commands) == [b"%d" % n for n in range(8)]
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_decisions_go_on_within_two_election_timeouts_of_the_leaders_death(
+    world: World, seed: int
+) -> None:
+    world.dice.seed(seed)
+    world.add(*ALL)
+    leader, follower = world.leader, world.follower
+    world.go_on(2 + seed / 20)
+    leader.kill()
+    begun = world.clock.seconds()
+    world.run(follower.consensus.propose(b"x"))
+    assert world.clock.seconds() - begun < 2 * SETTINGS.election
+
+
 @pytest.mark.parametrize("lost", [Propose, ProposeAnswer])
 def test_a_lost_message_is_repeated_and_applied_once(world: World, lost: type) -> None:
     world.add(*ALL)
