@@ -106,6 +106,7 @@ class Driver:
         self._turning: IDelayedCall | None = None
         self._under_way: set[Deferred[None]] = set()
         self._idle: list[Deferred[None]] = []
+        self._ticked = around.clock.seconds()
         self._contexts = 0
         self._arrived: dict[SnapshotMark, str] = {}
         self._leader = (0, "")
@@ -235,13 +236,32 @@ class Driver:
             return
         self._ticking = self._clock.callLater(self.around.settings.tick, self._tick)
         try:
-            self.raft.tick()
+            self._count_ticks(due=True)
         except Exception as error:
             self._end(f"the core broke: {error!r}")
             return
         self._proposals.tick()
         self._barriers.tick()
         self.wake()
+
+    def _count_ticks(self, *, due: bool = False) -> None:
+        """Tell the core what time has passed.
+
+        A process may stand still for a while, and the ticks of that while are not made up for: a
+        follower that counts too few of them only waits longer.  But who leads by a lease must
+        never believe that less time has passed than has, so it is given all of them, and before
+        it answers anything (thesis section 6.4.1: a lease rests on bounded clock drift).
+        """
+        settings, now = self.around.settings, self._clock.seconds()
+        if settings.core.lease_reads and self.raft.is_leader:
+            passed = int((now - self._ticked) / settings.tick)
+            ticks = min(passed, 2 * settings.core.election_ticks)
+            self._ticked += max(passed, 0) * settings.tick
+        else:
+            ticks = int(due)
+            self._ticked = now if due else self._ticked
+        for _ in range(ticks):
+            self.raft.tick()
 
     # What the core wants
 
@@ -256,6 +276,7 @@ class Driver:
             return
         raft = self.raft
         try:
+            self._count_ticks()
             self._notice_leader(raft)
             self._hand_over(raft)
             if self._barriers.due:

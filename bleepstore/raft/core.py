@@ -272,7 +272,10 @@ class Raft(View):
         self._fail(self._reads.fail())
         replica.role, replica.leader = Role.PRE_CANDIDATE if pre else Role.CANDIDATE, ""
         replica.elapsed = 0
-        replica.draw_timeout()
+        if pre:
+            replica.draw_timeout()
+        else:
+            replica.draw_retry()
         replica.report_role(reason)
         self._candidacy = Candidacy(replica, pre=pre, transfer=transfer)
         self._candidacy.begin()

@@ -105,6 +105,15 @@ class Replica:
         """Whether this node counts, and votes for itself."""
         return self.id in self.members.voters
 
+    def draw_retry(self) -> None:
+        """Choose when to stand again if the election that begins now is not decided.
+
+        From [n/4, 3n/4): votes take a fraction of n where n is what it should be (paper, section
+        5.6: broadcast time ≪ election timeout), and two candidates that split them, while the
+        third node is the one that died, need not wait for a leader that they know to be gone."""
+        ticks = self.settings.election_ticks
+        self.timeout = max(ticks // 4, 1) + self.jitter(max(ticks // 2, 1))
+
     @property
     def may_stand(self) -> bool:
         """Whether this node may become a candidate: a learner or a joining node never does.

@@ -286,6 +286,33 @@ def test_a_leader_that_was_replaced_serves_no_read(world: World) -> None:
     assert old.commands == [b"old", b"new"]
 
 
+def test_a_leader_by_lease_that_stood_still_does_not_believe_in_its_lease(world: World) -> None:
+    world.settings = replace(SETTINGS, core=replace(SETTINGS.core, lease_reads=True))
+    world.add(*ALL)
+    old = world.leader
+    world.run(old.consensus.propose(b"old"))
+    rounds = len(world.network.seen)
+    world.run(old.consensus.barrier(), patience=0.02)
+    sent = [m for s, _, m in world.network.seen[rounds:] if isinstance(m, AppendEntries)]
+    assert sent == [], "its lease lasts"
+    world.network.isolate(old.id)
+    driver = old.consensus._driver
+    assert driver is not None
+    assert driver._ticking is not None
+    driver._ticking.cancel()  # as if the process were stopped
+    world.until(lambda: any(n.role == "leader" for n in world.nodes.values() if n is not old))
+    new = next(n for n in world.nodes.values() if n.role == "leader" and n is not old)
+    world.run(new.consensus.propose(b"new"))
+    assert old.role == "leader", "it has not noticed yet"
+    barrier = world.start(old.consensus.barrier())
+    world.go_on(0.1)
+    assert not barrier.called
+    assert old.role != "leader"
+    world.network.cut.clear()
+    world.result(barrier)
+    assert old.commands == [b"old", b"new"]
+
+
 # Snapshots
 
 
