@@ -93,12 +93,17 @@ class Service:
         self._budget = Budget()
 
     async def call(
-        self, request: RemoteRequest, accept: Container[int] = OK, head: float | None = None
+        self,
+        request: RemoteRequest,
+        accept: Container[int] = OK,
+        head: float | None = None,
+        once: bool = False,
     ) -> Answer:
         """Make a call, and give the answer.  Its body must be read to its end, or closed.
 
         :param accept: the statuses that are an answer; any other is a :class:`Refusal`.
         :param head: seconds for the first byte of the answer, instead of the usual.
+        :param once: try no more than once: the caller knows better (see :meth:`back_off`).
         :raises Refusal: the provider's answer is another one.
         :raises Unreachable: there is no answer.
         :raises CredentialsUnavailable: nothing is known to sign with.
@@ -122,21 +127,13 @@ class Service:
                     ):
                         renewed = True
                         continue
+                    if once:
+                        raise
                     wait = self._wait(request, failure, attempt, began)
                     if wait is None or not body.again():
                         self._report(request, failure, attempt)
                         raise
-                    _log.debug(
-                        "{service}: attempt {attempt} of {method} {path} failed ({failure}), "
-                        "again in {wait:.2f} s",
-                        service=self._name,
-                        attempt=attempt,
-                        method=request.method,
-                        path=request.path,
-                        failure=str(failure),
-                        wait=wait,
-                    )
-                    await deferLater(self._clock, wait)
+                    await self._pause(request, failure, attempt, wait)
                 else:
                     self._budget.succeeded()
                     return answer
@@ -162,9 +159,43 @@ class Service:
                 if wait is None or isinstance(request.body, Upload):
                     self._report(request, failure, attempt)
                     raise
-                await deferLater(self._clock, wait)
+                await self._pause(request, failure, attempt, wait)
             finally:
                 answer.body.close()
+
+    async def back_off(
+        self, request: RemoteRequest, failure: RemoteFailure, attempt: int, began: float
+    ) -> None:
+        """Wait before a further attempt, for a caller that makes a call in its own way.
+
+        :param attempt: how many were made, from 1.
+        :param began: when the first one was, by :meth:`seconds`.
+        :raises RemoteFailure: the failure itself: there shall be no further attempt.
+        """
+        wait = self._wait(request, failure, attempt, began)
+        if wait is None:
+            self._report(request, failure, attempt)
+            raise failure
+        await self._pause(request, failure, attempt, wait)
+
+    def seconds(self) -> float:
+        """The clock of the service."""
+        return self._clock.seconds()
+
+    async def _pause(
+        self, request: RemoteRequest, failure: RemoteFailure, attempt: int, wait: float
+    ) -> None:
+        _log.debug(
+            "{service}: attempt {attempt} of {method} {path} failed ({failure}), "
+            "again in {wait:.2f} s",
+            service=self._name,
+            attempt=attempt,
+            method=request.method,
+            path=request.path,
+            failure=str(failure),
+            wait=wait,
+        )
+        await deferLater(self._clock, wait)
 
     async def _attempt(
         self, request: RemoteRequest, body: _Replays, accept: Container[int], head: float | None

@@ -1,0 +1,412 @@
+"""Objects in place in a bucket of Google Cloud Storage.
+
+    {prefix}{bucket}/{key}                           an object
+    {prefix}.bleepstore/uploads/{blob id}/body       a large body until it is placed
+    {prefix}.bleepstore/uploads/{blob id}/00007-…    a part of an upload
+    {prefix}.bleepstore/uploads/{blob id}/c1-00000   parts on their way into one object
+
+A tag is a generation: Cloud Storage gives every object a new one, so that a precondition on it is
+exact.  What is staged is placed by one request: an insert of bytes in memory, a rewrite of a
+temporary object (which moves no bytes within a bucket), or the last composition of a tree.
+
+Cloud Storage has no sessions that parts could be put into: an upload is the directory of its
+parts.  Nor can it copy a run of an object: such a part goes through this process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from bleepstore.blobs.cloud_names import CloudNames
+from bleepstore.blobs.gcp_calls import GcpCalls, displaced
+from bleepstore.blobs.gcp_compose import Source, reduced
+from bleepstore.blobs.gcp_messages import (
+    Resource,
+    allowed_name,
+    described,
+    listed_name,
+    native_object,
+)
+from bleepstore.blobs.gcp_resumable import ResumableUpload, begin_resumable
+from bleepstore.blobs.gcp_writer import CHUNKS, FACTOR, GcpWriter, Kept, Staged
+from bleepstore.blobs.reachability import Reachability
+from bleepstore.errors import Displaced, InternalError, StoreError
+from bleepstore.interfaces.blobs import (
+    BlobCapabilities,
+    IBlobReader,
+    IBlobWriter,
+    Placement,
+)
+from bleepstore.interfaces.in_place import Began, IInPlaceStore, ListedName, NativeObject
+from bleepstore.interfaces.lifecycle import IPart
+from bleepstore.model.locators import OBJECT, PART, UPLOAD, Locator, parse_locator
+from bleepstore.model.objects import Extent, PlacedPart
+from bleepstore.remote.downloading import ResponseBody
+from bleepstore.remote.failures import RemoteFailure
+from bleepstore.remote.resuming import ResumingBody
+from bleepstore.shares import Share
+
+_log = Logger()
+
+_NOTHING = "0"
+"""The generation of what is not there."""
+
+_NO_TAG = "-"
+"""The tag of an upload, which has no generation."""
+
+Place = Callable[[str], Awaitable[Locator]]
+"""Puts in its place what was staged, given the generation of what is there."""
+
+
+@implementer(IInPlaceStore, IPart)
+class GcpBlobStore:
+    """See :class:`IInPlaceStore`.
+
+    :param bucket: of the cloud.
+    :param prefix: put before every name.
+    :param parts: what is to be stopped with the store: connections and credentials.
+    """
+
+    capabilities = BlobCapabilities(inline_small=False, in_place=True)
+
+    def __init__(
+        self,
+        calls: GcpCalls,
+        bucket: str,
+        prefix: str,
+        clock: IReactorTime,
+        parts: Sequence[IPart] = (),
+    ) -> None:
+        self._calls = calls
+        self._bucket = bucket
+        self._names = CloudNames(prefix, allowed_name)
+        self._uploads = self._names.reserved + "uploads/"
+        self._parts = parts
+        self._reachability = Reachability(clock, lambda: calls.check(self._names.reserved))
+        self._share = Share(CHUNKS // FACTOR)
+        self._kept = Kept()
+        self._staged: dict[str, tuple[Place, int]] = {}
+        self._temporary: set[str] = set()
+        self._began: Began | None = None
+
+    async def start(self) -> None:
+        """Nothing is asked before it is needed: a cloud that is away must not keep a server from
+        starting."""
+        for part in self._parts:
+            await part.start()
+
+    async def stop(self) -> None:
+        """What is staged is lost, as in a crash."""
+        self._staged.clear()
+        for part in reversed(self._parts):
+            await part.stop()
+
+    def tell(self, began: Began) -> None:
+        """See :class:`IInPlaceStore`."""
+        self._began = began
+
+    def name_of(self, bucket: str, key: str) -> str:
+        """See :class:`IInPlaceStore`."""
+        return self._names.name_of(bucket, key)
+
+    def key_of(self, name: str) -> tuple[str, str] | None:
+        """See :class:`IInPlaceStore`."""
+        return self._names.key_of(name)
+
+    # Writing
+
+    async def create(self, blob_id: str, placement: Placement) -> IBlobWriter:
+        """See :class:`IBlobStore`."""
+        if placement.upload:
+            upload = _locator(placement.upload)
+            name = f"{upload.name}{placement.part:05}-{blob_id}"
+
+            async def begin() -> ResumableUpload:
+                return await begin_resumable(self._calls, self._bucket, name, {})
+
+            async def drop(sent: bool) -> None:
+                self._unstage(blob_id)
+                if sent:
+                    await self._calls.delete(name)
+
+            return GcpWriter(
+                self._kept,
+                self._share,
+                begin,
+                lambda staged: self._stage_part(blob_id, name, staged),
+                drop,
+            )
+
+        async def begin_body() -> ResumableUpload:
+            if self._began is not None:
+                begun = str(_upload(blob_id, self._directory(blob_id)))
+                await self._began(blob_id, placement, begun)
+            self._temporary.add(blob_id)
+            return await begin_resumable(self._calls, self._bucket, self._body(blob_id), {})
+
+        return GcpWriter(
+            self._kept,
+            self._share,
+            begin_body,
+            lambda staged: self._stage_body(blob_id, placement, staged),
+            lambda sent: self.delete(blob_id),
+        )
+
+    async def place(self, blob_id: str, expected: str) -> str:
+        """See :class:`IInPlaceStore`."""
+        place, _ = self._staged[blob_id]
+        locator = await place(expected or _NOTHING)
+        self._unstage(blob_id)
+        if blob_id in self._temporary:
+            try:
+                await self._calls.delete(self._body(blob_id))
+                self._temporary.discard(blob_id)
+            except StoreError as error:
+                _log.warn(
+                    "what {name} was made of stays for the sweeper: {error}",
+                    name=locator.name,
+                    error=str(error),
+                )
+        return str(locator)
+
+    def _stage_body(self, blob_id: str, placement: Placement, staged: Staged) -> None:
+        name = self.name_of(placement.bucket, placement.key)
+        resource = described(placement.description, blob_id)
+        if staged.made is None:
+            self._stage_bytes(blob_id, name, OBJECT, staged, resource)
+            return
+        made = listed_name(staged.made)
+
+        async def place(expected: str) -> Locator:
+            copied = await self._calls.copy(made.name, made.tag, name, resource, expected)
+            return _located(blob_id, OBJECT, copied)
+
+        self._stage(blob_id, place)
+
+    def _stage_part(self, blob_id: str, name: str, staged: Staged) -> None:
+        if staged.made is None:
+            self._stage_bytes(blob_id, name, PART, staged, {})
+            return
+        locator = _located(blob_id, PART, staged.made)
+
+        async def place(expected: str) -> Locator:
+            return locator  # nobody sees a part: it is where it belongs
+
+        self._stage(blob_id, place)
+
+    def _stage_bytes(
+        self, blob_id: str, name: str, kind: str, staged: Staged, resource: Resource
+    ) -> None:
+        resource = {**resource, "crc32c": staged.crc32c}
+
+        async def place(expected: str) -> Locator:
+            # A part's name is its own: whatever lies there is from an attempt before.
+            wanted = None if kind == PART else expected
+            made = await self._calls.insert(name, staged.data, resource, wanted, blob_id)
+            return _located(blob_id, kind, made)
+
+        self._stage(blob_id, place, staged.size)
+
+    def _stage(self, blob_id: str, place: Place, size: int = 0) -> None:
+        """:param size: bytes of it in memory, which the writer has counted."""
+        self._unstage(blob_id)
+        self._staged[blob_id] = place, size
+
+    def _unstage(self, blob_id: str) -> None:
+        _, size = self._staged.pop(blob_id, (None, 0))
+        self._kept.total -= size
+
+    async def stage_copy(self, blob_id: str, source: Extent, placement: Placement) -> None:
+        """See :class:`IInPlaceStore`."""
+        there = _locator(source.blob_id)
+        name = self.name_of(placement.bucket, placement.key)
+        resource = described(placement.description, blob_id)
+
+        async def place(expected: str) -> Locator:
+            made = await self._calls.copy(there.name, there.tag, name, resource, expected)
+            return _located(blob_id, OBJECT, made)
+
+        self._stage(blob_id, place)
+
+    # Uploads
+
+    async def begin_upload(self, blob_id: str, placement: Placement) -> str:
+        """See :class:`IInPlaceStore`.  Nothing is asked of the cloud."""
+        return str(_upload(blob_id, self._directory(blob_id)))
+
+    async def copy_part(self, blob_id: str, upload: str, number: int, source: Extent) -> str:
+        """See :class:`IInPlaceStore`.
+
+        A whole object is copied in the cloud; a run of one goes through this process.
+        """
+        there = _locator(source.blob_id)
+        name = f"{_locator(upload).name}{number:05}-{blob_id}"
+        found = await self._calls.get(there.name, there.tag)
+        if found is None:
+            raise Displaced
+        if source.offset == 0 and listed_name(found).size == source.length:
+            made = await self._calls.copy(there.name, there.tag, name, {}, _NOTHING)
+            return str(_located(blob_id, PART, made))
+        writer = await self.create(blob_id, Placement(upload=upload, part=number))
+        reader = await self.open(source.blob_id, source.offset, source.length)
+        try:
+            while data := await reader.read():
+                await writer.write(data)
+            await writer.finish()
+            return await self.place(blob_id, "")
+        except BaseException:
+            self._unstage(blob_id)
+            await writer.abort()
+            raise
+        finally:
+            reader.close()
+
+    async def stage_parts(
+        self, upload: str, parts: Sequence[PlacedPart], placement: Placement
+    ) -> str:
+        """See :class:`IInPlaceStore`.  Composes all but the last level of the tree."""
+        begun = _locator(upload)
+        name = self.name_of(placement.bucket, placement.key)
+        resource = described(placement.description, begun.blob_id)
+
+        async def compose(last: str, sources: Sequence[Source]) -> Source:
+            # One that an attempt before has left is replaced, whatever it is.
+            there = await self._calls.get(begun.name + last)
+            expected = _NOTHING if there is None else listed_name(there).tag
+            made = listed_name(await self._calls.compose(begun.name + last, sources, {}, expected))
+            return made.name, made.tag
+
+        locators = [_locator(extent.blob_id) for part in parts for extent in part.extents]
+        sources = await reduced([(each.name, each.tag) for each in locators], compose)
+
+        async def place(expected: str) -> Locator:
+            made = await self._calls.compose(name, sources, resource, expected)
+            return _located(begun.blob_id, OBJECT, made)
+
+        self._stage(begun.blob_id, place)
+        return begun.blob_id
+
+    # Reading
+
+    async def open(self, blob_id: str, offset: int, length: int) -> IBlobReader:
+        """See :class:`IInPlaceStore`."""
+        locator = _locator(blob_id)
+        if not length:
+            found = await self._calls.get(locator.name, locator.tag)
+            if found is None:
+                raise Displaced
+            if listed_name(found).size < offset:
+                raise InternalError(f"{locator.name} ends before byte {offset}")
+            return _Nothing()
+
+        async def open_from(at: int) -> ResponseBody:
+            return await self._calls.read(locator.name, locator.tag, offset + at, length - at)
+
+        try:
+            body = await open_from(0)
+        except RemoteFailure as failure:
+            raise displaced(failure) from failure
+        return _Reader(body, length, open_from, displaced)
+
+    async def look(self, name: str) -> NativeObject | None:
+        """See :class:`IInPlaceStore`."""
+        found = await self._calls.get(name)
+        return None if found is None else native_object(found)
+
+    async def list_names(
+        self, prefix: str, after: str = ""
+    ) -> AsyncIterator[tuple[ListedName, ...]]:
+        """See :class:`IInPlaceStore`."""
+        reserved = self._names.reserved
+        start = after or None
+        while True:
+            async for page in self._calls.pages(self._names.prefix + prefix, start=start):
+                names = tuple(
+                    each
+                    for each in page.names
+                    if each.name != after and not each.name.startswith(reserved)
+                )
+                if names:
+                    yield names
+                if page.names and page.names[-1].name.startswith(reserved):
+                    break
+            else:
+                return
+            start = reserved[:-1] + "0"  # the first name after all that begin with it
+
+    # The rest
+
+    async def delete(self, blob_id: str) -> None:
+        """See :class:`IInPlaceStore`."""
+        locator = parse_locator(blob_id)
+        if locator is None:
+            self._unstage(blob_id)
+            if blob_id in self._temporary:
+                await self._calls.delete(self._body(blob_id))
+                self._temporary.discard(blob_id)
+        elif locator.kind == UPLOAD:
+            await self._remove_all(locator.name)
+        else:
+            await self._calls.delete(locator.name, locator.tag)
+
+    async def blob_ids(self) -> AsyncIterator[tuple[str, ...]]:
+        """See :class:`IInPlaceStore`."""
+        async for page in self._calls.pages(self._uploads, delimiter="/"):
+            yield tuple(
+                str(_upload(each.removeprefix(self._uploads).rstrip("/"), each))
+                for each in page.prefixes
+            )
+
+    async def check(self) -> None:
+        """See :class:`IBlobStore`; asks the cloud every few seconds at most."""
+        await self._reachability.check()
+
+    def _directory(self, blob_id: str) -> str:
+        return f"{self._uploads}{blob_id}/"
+
+    def _body(self, blob_id: str) -> str:
+        return self._directory(blob_id) + "body"
+
+    async def _remove_all(self, directory: str) -> None:
+        async for page in self._calls.pages(directory):
+            for each in page.names:
+                await self._calls.delete(each.name, each.tag)
+
+
+@implementer(IBlobReader)
+class _Reader(ResumingBody):
+    """A run of an object."""
+
+
+@implementer(IBlobReader)
+class _Nothing:
+    """No bytes."""
+
+    async def read(self) -> bytes:
+        """See :class:`IBlobReader`."""
+        return b""
+
+    def close(self) -> None:
+        """See :class:`IBlobReader`."""
+
+
+def _locator(text: str) -> Locator:
+    """:raises InternalError: it is the id of a blob that was stored elsewhere."""
+    locator = parse_locator(text)
+    if locator is None:
+        raise InternalError(f"blob {text} is not in Cloud Storage")
+    return locator
+
+
+def _located(blob_id: str, kind: str, made: Resource) -> Locator:
+    """The locator of what was made."""
+    listed = listed_name(made)
+    return Locator(blob_id, kind, listed.tag, listed.name)
+
+
+def _upload(blob_id: str, directory: str) -> Locator:
+    return Locator(blob_id, UPLOAD, _NO_TAG, directory)

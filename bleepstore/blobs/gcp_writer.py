@@ -1,0 +1,184 @@
+"""What is written to Cloud Storage before it is placed: kept in memory, or sent in chunks.
+
+Up to :data:`SMALL` bytes are kept, while not too many are: then one request both sends and places
+them.  More goes into a temporary object by a resumable upload, chunk after chunk: one chunk is on
+its way while the next one is gathered, and no more is in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from awscrt.checksums import crc32c
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from bleepstore.blobs.gcp_messages import Resource, crc32c_text
+from bleepstore.blobs.gcp_resumable import UNIT, ResumableUpload
+from bleepstore.errors import InternalError, StoreError
+from bleepstore.interfaces.blobs import IBlobWriter
+from bleepstore.shares import MOST, Share
+
+_log = Logger()
+
+SMALL = 1 << 20
+"""Bytes up to which a body is kept in memory until it is placed …"""
+
+SMALL_AT_LEAST = 64 * 1024
+"""… or up to this, while those that are kept have :data:`SMALL_TOGETHER` between them."""
+
+SMALL_TOGETHER = 32 * 1024 * 1024
+
+CHUNKS = 16 * 1024 * 1024
+"""Bytes that one chunk of each large body may take together; there are two of each."""
+
+FACTOR = 8
+"""A chunk is so many times the share of a transfer: 512 KiB to 8 MiB."""
+
+
+class Kept:
+    """The bytes of small bodies in memory, from their first byte until they are placed."""
+
+    def __init__(self) -> None:
+        self.total = 0
+
+    def may_keep(self, size: int) -> bool:
+        """Whether a body may be kept that has grown to so many bytes."""
+        return size <= (SMALL if self.total <= SMALL_TOGETHER else SMALL_AT_LEAST)
+
+
+class Staged:
+    """What a writer has gathered.
+
+    :ivar data: the bytes, if they are few.
+    :ivar made: the resource of the temporary object, if they are many.
+    :ivar size: bytes.
+    :ivar crc32c: of them, as resources have it.
+    """
+
+    __slots__ = ("crc32c", "data", "made", "size")
+
+    def __init__(self, data: bytes, made: Resource | None, size: int, crc: int) -> None:
+        self.data = data
+        self.made = made
+        self.size = size
+        self.crc32c = crc32c_text(crc)
+
+
+Begin = Callable[[], Awaitable[ResumableUpload]]
+"""Begins the upload of the temporary object, once it is known that the body is large."""
+
+
+@implementer(IBlobWriter)
+class GcpWriter:
+    """One body.
+
+    :param kept: counts the bytes of small ones; those of one that is staged are still counted.
+    :param share: divides memory among the bodies that are large.
+    :param staged: told at the end what there is to be placed.
+    :param dropped: told that there is nothing, and whether any of it was sent, to be removed.
+    """
+
+    def __init__(
+        self,
+        kept: Kept,
+        share: Share,
+        begin: Begin,
+        staged: Callable[[Staged], None],
+        dropped: Callable[[bool], Awaitable[None]],
+    ) -> None:
+        self._kept = kept
+        self._counted = 0
+        self._share = share
+        self._begin = begin
+        self._staged = staged
+        self._dropped = dropped
+        self._pieces: list[bytes] = []
+        self._gathered = 0
+        self._size = 0
+        self._crc = 0
+        self._upload: ResumableUpload | None = None
+        self._sending: Deferred[Resource | None] | None = None
+        self._shares = False
+
+    async def write(self, *data: bytes | memoryview) -> None:
+        """See :class:`IBlobWriter`."""
+        for piece in data:
+            kept = bytes(piece)  # a view may change after this call
+            self._crc = crc32c(kept, self._crc)
+            self._pieces.append(kept)
+            self._gathered += len(kept)
+            self._size += len(kept)
+        if self._upload is None:
+            if self._kept.may_keep(self._size):
+                self._kept.total += self._size - self._counted
+                self._counted = self._size
+                return
+            self._uncount()
+            self._shares = True
+            self._share.enter()
+            self._upload = await self._begin()
+        while self._gathered > max(UNIT, self._share.size * FACTOR):
+            await self._send(last=False)
+
+    async def finish(self) -> None:
+        """See :class:`IBlobWriter`."""
+        made: Resource | None = None
+        if self._upload is not None:
+            await self._send(last=True)
+            made = await self._sent()
+            self._leave()
+            if made is None or int(made.get("size", -1)) != self._size:
+                raise InternalError("Cloud Storage kept another number of bytes than were sent")
+            if made.get("crc32c") != crc32c_text(self._crc):
+                raise InternalError("Cloud Storage kept other bytes than were sent")
+        data = b"" if made else b"".join(self._pieces)
+        self._pieces.clear()
+        self._counted = 0  # from here on it is the store's to count
+        self._staged(Staged(data, made, self._size, self._crc))
+
+    async def abort(self) -> None:
+        """See :class:`IBlobWriter`."""
+        self._leave()
+        self._uncount()
+        self._pieces.clear()
+        if (sending := self._sending) is not None:
+            self._sending = None
+            sending.addErrback(lambda failure: None)  # it is the body's end, for whatever reason
+            sending.cancel()
+        if self._upload is not None:
+            await self._upload.cancel()
+        try:
+            await self._dropped(self._upload is not None)
+        except StoreError as error:
+            _log.warn("an aborted upload stays for the sweeper: {error}", error=str(error))
+
+    async def _send(self, last: bool) -> None:
+        """Begin to send what is gathered, or as much of it as makes a chunk."""
+        await self._sent()
+        gathered = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        most = max(UNIT, self._share.size * FACTOR)
+        size = self._gathered if last else min(most, self._gathered) // UNIT * UNIT
+        rest = gathered[size:]
+        self._pieces = [rest] if rest else []
+        self._gathered = len(rest)
+        assert self._upload is not None
+        chunk = gathered[:size]
+        self._sending = Deferred.fromCoroutine(self._upload.send(chunk, last))
+
+    async def _sent(self) -> Resource | None:
+        sending, self._sending = self._sending, None
+        return None if sending is None else await sending
+
+    def _uncount(self) -> None:
+        self._kept.total -= self._counted
+        self._counted = 0
+
+    def _leave(self) -> None:
+        if self._shares:
+            self._shares = False
+            self._share.leave()
+
+
+assert MOST * FACTOR % UNIT == 0, "chunks are multiples of the unit"
