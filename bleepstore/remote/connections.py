@@ -79,10 +79,15 @@ def endpoints(reactor: object, ca_bundle: bytes = b"") -> EndpointFor:
 
 
 class Connections:
-    """The pool, and turns to use it."""
+    """The pool, and turns to use it.
+
+    :ivar closing: servers of HTTP/1.0, which close a connection after each answer (RFC 9112,
+        section 9.3); those that were kept before that was known are passed over.
+    """
 
     def __init__(self, clock: IReactorTime, endpoint_for: EndpointFor, limits: Limits) -> None:
         self.limits = limits
+        self.closing: set[Origin] = set()
         self.endpoint_for = endpoint_for
         self.pool = HTTPConnectionPool(clock, persistent=True)  # type: ignore[no-untyped-call]
         self.pool.maxPersistentPerHost = limits.idle

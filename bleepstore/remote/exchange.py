@@ -35,6 +35,9 @@ from bleepstore.remote.failures import Fault, Unreachable
 from bleepstore.remote.requests import ByteSource, RemoteRequest
 from bleepstore.remote.uploading import BodyProducer
 
+_PERSISTENT = (b"HTTP", 1, 1)
+"""The version from which connections persist by themselves."""
+
 _NO_URL = "http://origin.invalid/"
 """What treq is told (RFC 6761, section 6.4): what it would make of the real one is not wanted."""
 
@@ -171,8 +174,9 @@ class Exchange:
         wanted = [value for name, value in self._request.headers if name == b"accept-encoding"]
         headers.setRawHeaders(b"accept-encoding", wanted or [b"identity"])
         protocol = self._protocol = await self._connected()
+        persistent = self._request.origin not in self._connections.closing
         sent = Request(  # type: ignore[no-untyped-call]
-            method, self._request.target, headers, producer, persistent=True
+            method, self._request.target, headers, producer, persistent=persistent
         )
         if producer is None:
             self._countdown.start(self._head_seconds, Fault.HEAD_TIMEOUT)
@@ -192,7 +196,7 @@ class Exchange:
         self._countdown.start(connections.limits.connect, Fault.CONNECT_TIMEOUT)
         try:
             return await connections.pool.getConnection(
-                (origin.scheme, origin.host, origin.port), connections.endpoint_for(origin)
+                (origin, origin in connections.closing), connections.endpoint_for(origin)
             )
         except Exception as error:
             if isinstance(error, CancelledError):
@@ -221,6 +225,8 @@ class Exchange:
             self._response = response
             if not self._early:
                 self._countdown.stop()
+            if response.version < _PERSISTENT:
+                self._connections.closing.add(self._request.origin)
             response.deliverBody(self._body)  # type: ignore[no-untyped-call]
 
     # Its end

@@ -357,6 +357,18 @@ def test_a_connection_is_used_again_after_the_body_was_read(world: World) -> Non
     stopping.get()
 
 
+@pytest.mark.parametrize("body", [b"", b"data"])
+def test_connections_of_the_old_version_are_not_used_again(world: World, body: bytes) -> None:
+    for number in range(1, 4):
+        asked = world.start()
+        assert len(world.server.connections) == number
+        world.server.last.send(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body))
+        world.server.last.send(body)
+        assert result(asked.get().body.read_all()) == body
+    assert world.server.last.head[1][b"connection"] == b"close"
+    assert world.server.last.closed
+
+
 def test_idle_connections_are_closed_after_their_time(world: World) -> None:
     asked = world.start()
     world.server.last.answer(200)
