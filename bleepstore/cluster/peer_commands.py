@@ -73,8 +73,9 @@ _HELLO_ERRORS: dict[type[Exception], bytes] = {
     WrongNode: b"WRONG_NODE",
     TooMany: b"TOO_MANY",
 }
+_BEGIN_ERRORS: dict[type[Exception], bytes] = {SnapshotRefused: b"SNAPSHOT_REFUSED"}
 _SNAPSHOT_ERRORS: dict[type[Exception], bytes] = {
-    SnapshotRefused: b"SNAPSHOT_REFUSED",
+    **_BEGIN_ERRORS,
     SnapshotBroken: b"SNAPSHOT_BROKEN",
 }
 
@@ -129,7 +130,7 @@ class SnapshotBegin(amp.Command):
 
     arguments = _schema(term=Natural(), mark=Spread(), size=Natural(), digest=Raw(DIGEST_SIZE))
     response = _schema(offset=Natural(), credit=Natural())
-    errors = _SNAPSHOT_ERRORS
+    errors = _BEGIN_ERRORS
 
 
 class SnapshotChunk(amp.Command):
