@@ -250,8 +250,11 @@ class Raft(View):
     def _time_out(self) -> None:
         """No word from a leader for too long (paper, figure 2, followers and candidates)."""
         replica = self._replica
-        whom = replica.leader or "a leader"
-        reason = f"no word from {whom} for {replica.elapsed} ticks"
+        if replica.role is Role.CANDIDATE:
+            reason = f"its election was not decided in {replica.elapsed} ticks"
+        else:
+            whom = replica.leader or "a leader"
+            reason = f"no word from {whom} for {replica.elapsed} ticks"
         if not replica.term_durable:
             replica.elapsed = 0  # what it waits for is its own disk
         elif replica.may_stand:
@@ -270,13 +273,12 @@ class Raft(View):
     def _stand(self, *, pre: bool, reason: str, transfer: bool = False) -> None:
         replica = self._replica
         self._fail(self._reads.fail())
+        again = pre and replica.role is Role.PRE_CANDIDATE
         replica.role, replica.leader = Role.PRE_CANDIDATE if pre else Role.CANDIDATE, ""
         replica.elapsed = 0
-        if pre:
-            replica.draw_timeout()
-        else:
-            replica.draw_retry()
-        replica.report_role(reason)
+        replica.draw_retry()
+        if not again:
+            replica.report_role(reason)
         self._candidacy = Candidacy(replica, pre=pre, transfer=transfer)
         self._candidacy.begin()
         self._count()
@@ -293,10 +295,11 @@ class Raft(View):
             replica.role, replica.leader = Role.LEADER, replica.id
             replica.report_role(f"a majority voted for it in term {replica.term}")
             self._leadership = Leadership(replica)
+        elif candidacy.lost and candidacy.pre:
+            self._candidacy = None  # others lead, or have more: they will speak, or it asks again
         elif candidacy.lost:
-            # Votes were split, or it lacks entries: soon again, which a pre-vote makes harmless.
             self._follow(replica.term, "", f"a majority voted against it in term {candidacy.term}")
-            replica.timeout = 1 + replica.jitter(max(replica.settings.election_ticks // 2, 1))
+            replica.draw_retry()
 
     def _settle(self) -> None:
         """A leader that has removed itself steps down, once that is committed and said."""

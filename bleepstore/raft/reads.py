@@ -18,7 +18,7 @@ from msgspec import Struct
 FAILED = -1
 """The index of a read that nobody confirmed."""
 
-MOST_REMOTE = 4096
+MOST_REMOTE = 1024
 """Questions of followers that a leader holds at once; each stands for all reads of one of them."""
 
 
@@ -55,8 +55,8 @@ class LeaderReads:
     """
 
     __slots__ = (
-        "_confirmed_at", "_election_ticks", "_index", "_lease", "_running", "_running_round",
-        "_sent", "_waiting", "round",
+        "_confirmed_at", "_election_ticks", "_index", "_lease", "_questions", "_running",
+        "_running_round", "_sent", "_waiting", "round",
     )  # fmt: skip
 
     def __init__(self, election_ticks: int, lease: bool) -> None:
@@ -66,6 +66,7 @@ class LeaderReads:
         self._sent: deque[tuple[int, int]] = deque(maxlen=2 * election_ticks)
         self._confirmed_at = -election_ticks
         self._waiting: list[Waiting] = []
+        self._questions: set[tuple[str, int]] = set()
         self._running: list[Waiting] = []
         self._running_round = 0
         self._index = 0
@@ -86,19 +87,25 @@ class LeaderReads:
         :returns: False if a peer asks for too many.
         """
         if read.origin:
-            if len(self._waiting) >= MOST_REMOTE:
-                return False
-            if any(w.origin == read.origin and w.context == read.context for w in self._waiting):
+            question = (read.origin, read.context)
+            if question in self._questions:
                 return True
+            if len(self._questions) >= MOST_REMOTE:
+                return False
+            self._questions.add(question)
         self._waiting.append(read)
         return True
+
+    def _take_waiting(self) -> list[Waiting]:
+        due, self._waiting = self._waiting, []
+        self._questions.clear()
+        return due
 
     def under_lease(self, now: int) -> list[Waiting]:
         """Those that need no round, since the lease lasts."""
         if not (self._lease and lease_lasts(now, self._confirmed_at, self._election_ticks)):
             return []
-        due, self._waiting = self._waiting, []
-        return due
+        return self._take_waiting()
 
     def begin_round(self, now: int, commit: int | None) -> None:
         """Begin a round; everything that is sent from now on carries its number.
@@ -109,7 +116,7 @@ class LeaderReads:
         self.round += 1
         self._sent.append((self.round, now))
         if commit is not None and self._waiting and not self._running:
-            self._running, self._waiting = self._waiting, []
+            self._running = self._take_waiting()
             self._running_round = self.round
             self._index = commit
 
@@ -133,12 +140,13 @@ class LeaderReads:
         if late:
             self._running = [read for read in self._running if read.deadline > now]
             self._waiting = [read for read in self._waiting if read.deadline > now]
+            self._questions = {(r.origin, r.context) for r in self._waiting if r.origin}
         return late
 
     def fail(self) -> list[Waiting]:
         """All of them: the term is over."""
-        due = [*self._running, *self._waiting]
-        self._running, self._waiting = [], []
+        due = [*self._running, *self._take_waiting()]
+        self._running = []
         return due
 
     def restart_lease(self) -> None:

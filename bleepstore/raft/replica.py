@@ -88,12 +88,20 @@ class Replica:
     # -- time
 
     def draw_timeout(self) -> None:
-        """Choose when to stand next (thesis section 3.4: randomised, so that votes are not split).
+        """Choose when to stand (thesis section 3.4: at random, so that votes are rarely split).
 
-        From [n, 1.5 n): a node that stands at once after its leader's death, and once more, is
-        done within 2 n."""
+        After [n, 1.5 n) of ``election_ticks`` without a word; and after at most half of n again if
+        that election is not decided by then: so that two of them take no more than 2 n.  That is
+        less than others need to lose their patience, and does not matter: who hears of a leader
+        is not moved by a pre-vote."""
         ticks = self.settings.election_ticks
         self.timeout = ticks + self.jitter(max(ticks // 2, 1))
+
+    def draw_retry(self) -> None:
+        """Choose when to stand again: from [n / 5, n / 2]."""
+        ticks = self.settings.election_ticks
+        least = max(ticks // 5, 1)
+        self.timeout = least + self.jitter(ticks // 2 - least + 1)
 
     def heard_leader(self) -> None:
         """A leader has spoken."""
@@ -104,15 +112,6 @@ class Replica:
     def is_voter(self) -> bool:
         """Whether this node counts, and votes for itself."""
         return self.id in self.members.voters
-
-    def draw_retry(self) -> None:
-        """Choose when to stand again if the election that begins now is not decided.
-
-        From [n/4, 3n/4): votes take a fraction of n where n is what it should be (paper, section
-        5.6: broadcast time ≪ election timeout), and two candidates that split them, while the
-        third node is the one that died, need not wait for a leader that they know to be gone."""
-        ticks = self.settings.election_ticks
-        self.timeout = max(ticks // 4, 1) + self.jitter(max(ticks // 2, 1))
 
     @property
     def may_stand(self) -> bool:

@@ -85,10 +85,10 @@ class Chaos:
         choice = kind % 100
         if choice < 42:
             self._deliver(one)
-        elif choice < 62:
+        elif choice < (62 if not self.lease else 42):
             self.cluster.tick(node_id)
         elif choice < 65:
-            self.cluster.tick()
+            self._tick_all(one)
         elif choice < 77:
             self._propose(node_id, other)
         elif choice < 82:
@@ -120,6 +120,15 @@ class Chaos:
                 position = one % len(wire) if one % 4 == 0 else 0
                 self.cluster.deliver(position)
 
+    def _tick_all(self, one: int) -> None:
+        """All clocks go on by one, in any order and with messages between them: so they differ
+        by less than a tick, as leases need it."""
+        ids = list(self.cluster.nodes)
+        for node_id in ids[one % len(ids) :] + ids[: one % len(ids)]:
+            self.cluster.tick(node_id)
+            if self.lease:
+                self._deliver(one)
+
     def _lose_or_repeat(self, one: int, other: int) -> None:
         wire = self.cluster.wire
         if wire and other % 2:
@@ -147,12 +156,14 @@ class Chaos:
             node.held = True
 
     def _cut(self, one: str, other: str) -> None:
-        self.cluster.cut.add((one, other))
-        self.cluster[one].peer_lost(other)
+        if one == other:
+            self.cluster.partition(one)
+        else:
+            self.cluster.cut.add((one, other))
+            self.cluster[one].peer_lost(other)
 
     def _restart(self, node_id: str) -> None:
-        if not self.lease or self.cluster.nodes[node_id].raft.term:
-            self.cluster.restart(node_id)
+        self.cluster.restart(node_id)
 
     def _compact(self, node_id: str, other: int) -> None:
         node = self.cluster.nodes[node_id]

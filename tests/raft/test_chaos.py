@@ -21,6 +21,16 @@ def test_any_history_of_a_seed_is_safe_and_ends_well(seed: int) -> None:
     assert chaos.committed
 
 
+@pytest.mark.parametrize("seed", range(15))
+def test_leases_answer_nothing_stale_while_clocks_agree(seed: int) -> None:
+    dice = random.Random(seed)
+    chaos = Chaos(lambda n: dice.randrange(n), lease=True)
+    for _ in range(1500):
+        chaos.act(dice.randrange(1000), dice.randrange(1 << 30), dice.randrange(1 << 30))
+    chaos.recover()
+    assert chaos.answered
+
+
 _NUMBERS = st.integers(0, 999)
 
 
