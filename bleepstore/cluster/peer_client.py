@@ -17,14 +17,14 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.protocols import amp
 
-from bleepstore.cluster.backoff import Backoff
+from bleepstore.cluster.backoff import Backoff, Dice
 from bleepstore.cluster.complaints import Complaints
 from bleepstore.cluster.peer_boxes import BadBox
 from bleepstore.cluster.peer_calls import AnsweredOnly, PeerConnection
 from bleepstore.cluster.peer_commands import ANSWERS, CALLS, MESSAGES, PeerRefusal, Tell
 from bleepstore.cluster.peer_dialing import Dialer
 from bleepstore.cluster.peer_hello import CONSENSUS
-from bleepstore.cluster.peer_settings import Counters
+from bleepstore.cluster.peer_settings import BOX_SLACK, Counters, PeerSettings
 from bleepstore.cluster.plausibility import message_of
 from bleepstore.raft import messages
 from bleepstore.raft.messages import Message
@@ -37,8 +37,9 @@ Received = Callable[[str, Message], None]
 class PeerClient(AnsweredOnly):
     """What is asked of one peer.
 
-    :param steady: seconds that a connection must have lived for its end to count as the first
-        failure, and not as one more.
+    A connection that has lived for less than ``settings.backoff_most`` counts as one more failure,
+    and a longer one as none.
+
     :param received: is given the answers.
     :param lost: is told that an established connection broke.
     """
@@ -49,8 +50,8 @@ class PeerClient(AnsweredOnly):
         address: str,
         dialer: Dialer,
         clock: IReactorTime,
-        backoff: Backoff,
-        steady: float,
+        settings: PeerSettings,
+        dice: Dice,
         counters: Counters,
         complaints: Complaints,
         received: Received,
@@ -60,8 +61,8 @@ class PeerClient(AnsweredOnly):
         self._address = address
         self._dialer = dialer
         self._clock = clock
-        self._backoff = backoff
-        self._steady = steady
+        self._settings = settings
+        self._backoff = Backoff(settings.backoff_first, settings.backoff_most, dice)
         self._counters = counters
         self._complaints = complaints
         self._received = received
@@ -127,10 +128,17 @@ class PeerClient(AnsweredOnly):
         connection = self._connection
         if connection is None:
             return False
+        body = messages.encode(message)
+        if len(body) > self._settings.most_box - BOX_SLACK:
+            kind = type(message).__name__
+            self._complaints.say(
+                self.node_id, "large", f"cannot be sent a {kind} of {len(body)} bytes"
+            )
+            return False
         call = CALLS.get(type(message))
         if call is None:
-            return connection.tell(Tell, body=messages.encode(message))
-        return connection.post(call.command, body=messages.encode(message))
+            return connection.tell(Tell, body=body)
+        return connection.post(call.command, body=body)
 
     async def _keep(self) -> None:
         while True:
@@ -154,7 +162,7 @@ class PeerClient(AnsweredOnly):
                 await opened.connection.when_ended()
                 self._connection = None
                 self._counters.connections_lost += 1
-                if self._clock.seconds() - begun >= self._steady:
+                if self._clock.seconds() - begun >= self._settings.backoff_most:
                     self._backoff.reset()
                 try:
                     self._lost(self.node_id)

@@ -8,6 +8,10 @@ KIB = 1024
 MIB = 1024 * KIB
 
 
+BOX_SLACK = 4 * KIB
+"""What a box holds beside its message, at most: command, tag, and the keys of the pieces."""
+
+
 class PeerSettings(Struct, frozen=True, kw_only=True):
     """Times in seconds, sizes in bytes.
 

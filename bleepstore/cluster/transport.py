@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IListeningPort, IReactorTime, IStreamSer
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from bleepstore.cluster.backoff import Backoff, Dice
+from bleepstore.cluster.backoff import Dice
 from bleepstore.cluster.complaints import Complaints
 from bleepstore.cluster.peer_calls import AnsweredOnly, PeerConnection
 from bleepstore.cluster.peer_client import PeerClient
@@ -243,14 +243,13 @@ class AmpTransport:
         if client is not None:
             client.move(address)
             return
-        settings = self._settings
         client = PeerClient(
             node_id,
             address,
             self._dialer,
             self._clock,
-            Backoff(settings.backoff_first, settings.backoff_most, self._dice),
-            settings.backoff_most,
+            self._settings,
+            self._dice,
             self._counters,
             self._complaints,
             self._received,

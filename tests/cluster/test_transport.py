@@ -205,6 +205,17 @@ def test_a_message_to_a_stranger_or_to_nobody_is_dropped(two: Nodes) -> None:
     assert two["b"].ears.heard == []
 
 
+def test_what_no_peer_would_take_is_not_sent(tmp_path: Path) -> None:
+    nodes = Nodes(tmp_path, "a", "b", settings=PeerSettings(most_box=100_000))
+    for size in (96_000, 95_000):
+        nodes["a"].transport.send("b", Propose(1, (bytes(size),)))
+    settle(nodes.clock)
+    assert [len(m.payloads[0]) for _, m in nodes["b"].ears.heard] == [95_000]
+    assert nodes["a"].transport.statistics()["messages_dropped"] == 1
+    assert nodes["a"].ears.lost == []
+    nodes.stop()
+
+
 def test_what_waits_for_a_stalled_peer_is_bounded(tmp_path: Path) -> None:
     settings = PeerSettings(queue_bytes=300_000)
     nodes = Nodes(tmp_path, "a", "b", settings=settings)
