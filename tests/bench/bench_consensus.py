@@ -45,8 +45,13 @@ KIB_4 = b"x" * 4096
 Submit = Callable[[Any], Awaitable[object]]
 
 
-async def load(submit: Submit, clients: int, seconds: float, name: str) -> dict[str, Any]:
-    """Each client submits the next command when its last one is answered."""
+async def load(
+    submit: Submit, clients: int, seconds: float, name: str, work: float
+) -> dict[str, Any]:
+    """Each client submits the next command when its last one is answered.
+
+    :param work: seconds that the reactor is busy with each request beside that, as with HTTP.
+    """
     times: list[float] = []
     await submit(bucket())
     end = time.perf_counter() + seconds
@@ -54,7 +59,11 @@ async def load(submit: Submit, clients: int, seconds: float, name: str) -> dict[
 
     async def client(number: int) -> None:
         serial = 0
-        while (started := time.perf_counter()) < end:
+        while time.perf_counter() < end:
+            await pause(0)
+            started = time.perf_counter()
+            while time.perf_counter() < started + work:
+                pass
             await submit(put(f"{name}-{number}-{serial}", KIB_4, checksum=CRC))
             times.append(time.perf_counter() - started)
             serial += 1
@@ -84,12 +93,12 @@ async def barriers(wait: Callable[[], Awaitable[None]], clients: int, seconds: f
     return passed / seconds
 
 
-async def embedded(directory: Path, clients: int, seconds: float) -> dict[str, Any]:
+async def embedded(options: Any) -> dict[str, Any]:
     threads, committing = ReactorThreads(reactor, 4), ReactorThreads(reactor, 1)
     await threads.start()
     await committing.start()
-    store = SqliteMetadata(directory / "m.db", reactor, threads, commit_threads=committing)
-    result = await load(store.submit, clients, seconds, "e")
+    store = SqliteMetadata(options.at / "m.db", reactor, threads, commit_threads=committing)
+    result = await load(store.submit, options.clients, options.seconds, "e", options.work * 1e-6)
     await store.stop()
     await threads.stop()
     await committing.stop()
@@ -152,7 +161,7 @@ async def node(directory: Path, node_id: str, ports: dict[str, int], options: An
     saves = consensus.counters.saves
     if profile:
         profile.enable()
-    result = await load(submit, options.clients, options.seconds, node_id)
+    result = await load(submit, options.clients, options.seconds, node_id, options.work * 1e-6)
     if profile:
         profile.disable()
         pstats.Stats(profile, stream=sys.stderr).sort_stats("tottime").print_stats(45)
@@ -224,6 +233,7 @@ def cluster(directory: Path, options: Any, subject: str) -> dict[str, Any]:
         (directory / each).mkdir()
         arguments = ["--node", each, "--ports", json.dumps(ports), "--at", str(directory / each)]
         arguments += ["--clients", str(options.clients), "--seconds", str(options.seconds)]
+        arguments += ["--work", str(options.work)]
         if options.profile:
             arguments.append("--profile")
         processes[each] = subprocess.Popen(
@@ -256,6 +266,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--work", type=float, default=0, help="µs of other work a request")
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--directory", type=Path)
     parser.add_argument("--node", default="")
@@ -263,7 +274,7 @@ def main() -> None:
     parser.add_argument("--at", type=Path)
     options = parser.parse_args()
     if options.node == "embedded":
-        say(**run(embedded(options.at, options.clients, options.seconds)))
+        say(**run(embedded(options)))
         return
     if options.node:
         run(node(options.at, options.node, options.ports, options))
@@ -271,6 +282,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bleepstore-bench-", dir=options.directory) as name:
         arguments = ["--node", "embedded", "--at", name]
         arguments += ["--clients", str(options.clients), "--seconds", str(options.seconds)]
+        arguments += ["--work", str(options.work)]
         alone = subprocess.run(
             [sys.executable, "-m", "tests.bench.bench_consensus", *arguments],
             stdout=subprocess.PIPE,
