@@ -19,11 +19,13 @@ from bleepstore.model import proposals
 from bleepstore.observability.families import Distribution
 from bleepstore.raft.messages import (
     AppendEntries,
+    ChangeStep,
     Member,
     Members,
     Propose,
     ProposeAnswer,
     SnapshotMark,
+    StepAnswer,
 )
 from tests.cluster.world import SETTINGS, Node, World
 
@@ -570,6 +572,55 @@ def test_leadership_is_handed_to_whom_one_wants(world: World) -> None:
     assert world.leader is not before
     with pytest.raises(ValueError, match="no voter"):
         world.run(before.consensus.transfer_leadership("nobody"))
+
+
+@pytest.mark.parametrize("lost", [ChangeStep, StepAnswer])
+def test_a_lost_step_of_a_change_is_asked_for_again(world: World, lost: type) -> None:
+    world.add(*ALL)
+    world.add("d", first=())
+    follower = world.follower
+    losses: list[object] = []
+
+    def loses(sender: str, to: str, message: object) -> bool:
+        if isinstance(message, lost) and len(losses) < 2:
+            losses.append(message)
+            return True
+        return False
+
+    world.network.loses = loses
+    world.run(follower.consensus.add_member("d", "d:1"))
+    assert len(losses) == 2
+    world.until(lambda: world["d"].role == "follower")
+
+
+def test_a_change_goes_on_when_the_leader_dies_in_the_middle_of_it(world: World) -> None:
+    world.add(*ALL)
+    world.add("d", first=())
+    leader, follower = world.leader, world.follower
+    world.network.isolate("d")  # so that it stays a learner
+    adding = world.start(follower.consensus.add_member("d", "d:1"))
+    world.until(lambda: any(p.id == "d" for p in follower.consensus.status().peers))
+    world.go_on(1)
+    assert not adding.called
+    leader.kill()
+    world.network.cut.clear()
+    world.result(adding)
+    voters = {peer.id for peer in follower.consensus.status().peers if peer.voter}
+    assert voters == {*ALL, "d"} - {follower.id}
+
+
+def test_a_node_that_joined_goes_on_after_a_restart(world: World) -> None:
+    world.add(*ALL)
+    world.add("d", first=())
+    world.run(world.leader.consensus.add_member("d", "d:1"))
+    for number in range(5):
+        world.run(world.leader.consensus.propose(b"%d" % number))
+    world.settle()
+    world["d"].power_cut()
+    world["d"].start()
+    world.settle()
+    assert world["d"].commands == world.leader.commands
+    assert world["d"].role == "follower"
 
 
 def test_a_change_without_a_quorum_is_given_up_in_time(world: World) -> None:
