@@ -9,10 +9,12 @@ import gc
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, cast
 
 from twisted.application.service import IServiceCollection
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ReactorNotRunning
 from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 from twisted.python.usage import Options as UsageOptions
@@ -24,8 +26,9 @@ from bleepstore.config.problems import ConfigError
 from bleepstore.config.sections import Config
 from bleepstore.node.ending import exit_with
 from bleepstore.node.problems import StartError
+from bleepstore.node.reactor import INodeReactor
 from bleepstore.node.signals import stop_once
-from bleepstore.node.tree import INodeReactor, Node, wall_clock
+from bleepstore.node.tree import Node, wall_clock
 from bleepstore.observability.destinations import (
     EventDestination,
     FileDestination,
@@ -111,7 +114,7 @@ class Program(Node):
             wall_clock,
             enabled=LEVELS.index(server.log_level) <= LEVELS.index("info"),
         )
-        super().__init__(config, reactor, access_log, self._cannot_start)
+        super().__init__(config, reactor, access_log, self._cannot_serve)
 
     def setServiceParent(self, parent: IServiceCollection) -> None:
         """Join the application; its log becomes ours, if we know where it is to go."""
@@ -133,19 +136,24 @@ class Program(Node):
         """Stop, and write what the access log still holds."""
         return super().stopService().addBoth(lambda _: self._writer.flush())
 
-    def _cannot_start(self, reason: str) -> None:
+    def _cannot_serve(self, reason: str, started: bool) -> None:
         """End the process with status 1 and one line.
 
         :raises StartError: in the background and before the reactor runs: twistd hands it to the
             process that is waiting in the foreground.
         """
-        _log.critical("BleepStore cannot start: {reason}", reason=reason)
+        what = "go on" if started else "start"
+        _log.critical("BleepStore cannot {what}: {reason}", what=what, reason=reason)
         if self._in_background and not getattr(self._core, "running", False):
             raise StartError(reason)
         if sys.__stderr__ is not None and not _same_stream(self._destination):
             print(f"bleepstore: {reason}", file=sys.__stderr__)
         exit_with(1)
-        self._core.callWhenRunning(self._core.stop)
+        self._core.callWhenRunning(self._end)
+
+    def _end(self) -> None:
+        with suppress(ReactorNotRunning):  # another node of this process has ended it already
+            self._core.stop()
 
 
 def makeService(options: Options) -> Program:

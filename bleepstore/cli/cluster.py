@@ -1,7 +1,7 @@
 """``bleepstore cluster …``: ask a running node about its cluster, or to change it.
 
 Speaks to the node's control socket (``cluster.control`` has the protocol), on the node's machine,
-as the user that the node runs as.
+as the user that the node runs as.  ``detach`` alone is for a node that does not run.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from bleepstore.config.addresses import parse_host_port
 from bleepstore.config.cluster_refusals import control_socket
 from bleepstore.config.load import load
 from bleepstore.config.problems import ConfigError
+from bleepstore.config.sections import Config
 
 NAME = "bleepstore cluster"
 
@@ -34,6 +35,9 @@ def main(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> i
     """Run a command; the exit status: 0, 1 if it was refused, 2 if it makes no sense."""
     options = _parser().parse_args(arguments)
     try:
+        if options.command == "detach":
+            print(_detach(_config(options, environ)))
+            return 0
         result = ask(_socket_path(options, environ), _request(options), options.timeout)
     except Refused as error:
         print(f"{NAME}: {error}", file=sys.stderr)
@@ -82,12 +86,11 @@ def describe(status: Mapping[str, Any]) -> str:
         f"applied {status['applied_index']}, snapshot at {status['snapshot_index']}",
         "",
     ]
-    rows = [("member", "address", "votes", "behind", "heard of")]
+    rows = [("peer", "address", "votes", "behind", "heard of")]
     for peer in status["peers"]:
-        own = peer["id"] == status["node_id"]
         behind = "-" if peer["match"] < 0 else str(max(status["last_index"] - peer["match"], 0))
         since = peer["last_contact_ms"]
-        heard = "-" if own else "never" if since < 0 else f"{since / 1000:.1f} s ago"
+        heard = "never" if since < 0 else f"{since / 1000:.1f} s ago"
         votes = "yes" if peer["voter"] else "no"
         rows.append((peer["id"], peer["address"], votes, behind, heard))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -100,13 +103,53 @@ def describe(status: Mapping[str, Any]) -> str:
 def _socket_path(options: argparse.Namespace, environ: Mapping[str, str]) -> str:
     if options.socket:
         return str(options.socket)
+    return control_socket(_config(options, environ).cluster)
+
+
+def _config(options: argparse.Namespace, environ: Mapping[str, str]) -> Config:
     try:
         config = load(file=options.config, environ=environ)
     except ConfigError as error:
         raise Refused("; ".join(error.problems)) from None
     if config.metadata.engine != "raft":
         raise Refused("the configuration is of no cluster (metadata.engine is not raft)")
-    return control_socket(config.cluster)
+    return config
+
+
+def _detach(config: Config) -> str:
+    """Take a node that does not run out of its cluster, with the data that it has.
+
+    The log is put aside first: a state that has forgotten where it stood must not meet it again.
+    """
+    from bleepstore.metadata.detach import detach  # the other commands need no database
+    from bleepstore.metadata.schema import UnusableDatabase
+    from bleepstore.node.problems import StartError
+    from bleepstore.node.stores import lock_data
+
+    path, directory = config.metadata.sqlite.path, config.cluster.data_dir.rstrip("/")
+    aside = f"{directory}.detached"
+    if not os.path.exists(path):
+        raise Refused(f"there is no {path} (metadata.sqlite.path)")
+    if os.path.lexists(aside):
+        raise Refused(f"{aside} is there already; remove it first")
+    try:
+        locks = lock_data(config)
+    except StartError as error:
+        raise Refused(str(error)) from None
+    try:
+        os.rename(directory, aside)
+        index = detach(path)
+    except OSError as error:
+        raise Refused(f"{error.filename}: {error.strerror}") from None
+    except UnusableDatabase as error:
+        raise Refused(str(error)) from None
+    finally:
+        for lock in locks:
+            lock.release()
+    return (
+        f"{path} is an embedded store's now, as of index {index}; the log is in {aside}.\n"
+        "Start it with metadata.engine: sqlite, or with raft and no peers as a new cluster of one."
+    )
 
 
 def _request(options: argparse.Namespace) -> dict[str, str]:
@@ -144,5 +187,8 @@ def _parser() -> argparse.ArgumentParser:
     remove.add_argument("id", help="its cluster.node_id")
     transfer = commands.add_parser("transfer", parents=[shared], help="have another node lead")
     transfer.add_argument("id", nargs="?", help="which one [default: the one that is furthest]")
+    commands.add_parser(
+        "detach", parents=[shared], help="make an embedded store of this node, which does not run"
+    )
     commands.add_parser("snapshot", parents=[shared], help="take a snapshot on this node now")
     return parser

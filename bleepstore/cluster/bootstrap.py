@@ -18,13 +18,27 @@ from bleepstore.raft.effects import HardState, Persist
 from bleepstore.raft.messages import Member, Members, SnapshotMark
 
 
-def cluster_id_of(members: Iterable[Member], name: str = "") -> str:
-    """The id that the first members of a cluster give it, each on its own: 16 hex digits.
+def cluster_id_of(members: Iterable[Member], name: str, log_id: str) -> str:
+    """The id that the first members of a cluster give it, each on its own: its name, a dot, and
+    32 hex digits.
+
+    They are a hash of who the members are, so that nodes whose lists differ begin different
+    clusters, which refuse each other, rather than two majorities of one.  Who begins one alone
+    agrees with nobody: then they are a hash of its log too, which no other node has.
 
     :param name: tells two clusters apart whose nodes have the same ids.
+    :param log_id: see :class:`Identity`.
     """
-    ids = "\n".join(sorted(member.id for member in members))
-    return sha256(f"{name}\0{ids}".encode()).hexdigest()[:16]
+    ids = sorted(member.id for member in members)
+    if len(ids) == 1:
+        ids.append(log_id)
+    digits = sha256("\n".join(ids).encode()).hexdigest()[:32]
+    return f"{name}.{digits}"
+
+
+def is_named(cluster_id: str, name: str) -> bool:
+    """Whether a cluster has this name."""
+    return cluster_id.rpartition(".")[0] == name
 
 
 class _Place(Struct, frozen=True):
@@ -50,12 +64,17 @@ async def find_place(
     """
     place = _Place(log, machine, snapshots)
     state = log.state()
+    identity = log.identity
+    meant_id = cluster_id_of(members.nodes, name, identity.log_id)
+    # A node that was added to a cluster may have received nothing of its log yet: to take its
+    # configuration for that cluster's beginning would make it a majority of its own.
+    begins = bool(members.nodes) and identity.cluster_id in ("", meant_id)
     untouched = (state.last_index, state.snapshot, state.hard_state) == (
         0,
         SnapshotMark(),
         HardState(),
     )
-    if untouched and members.nodes:
+    if untouched and begins:
         await _begin(place, members, name)
     elif untouched:
         _require_nothing_to_lose(machine)
@@ -85,7 +104,7 @@ async def _begin(place: _Place, members: Members, name: str) -> None:
         # that nobody has: they are sent a snapshot.
         mark = SnapshotMark(1, 1, members)
         hard_state = HardState(1)
-    await log.join(cluster_id_of(members.nodes, name))
+    await log.join(cluster_id_of(members.nodes, name, log.identity.log_id))
     await log.save(Persist(0, hard_state, restore=mark, commit=mark.index))
 
 
@@ -145,9 +164,10 @@ def _require_meant(log: ILogStore, members: Members, name: str) -> None:
     :raises UnusableLog: the log is another cluster's.
     """
     own, cluster_id = log.identity.node_id, log.identity.cluster_id
+    meant_id = cluster_id_of(members.nodes, name, log.identity.log_id)
     known = {member.id for member in log.state().snapshot.members.nodes} - {own}
     meant = {member.id for member in members.nodes} - {own}
-    if cluster_id in ("", cluster_id_of(members.nodes, name)) or not (known and meant):
+    if cluster_id in ("", meant_id) or not (known and meant):
         return
     if not known & meant:
         raise UnusableLog(

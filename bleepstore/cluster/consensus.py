@@ -14,7 +14,7 @@ from zope.interface import implementer
 from bleepstore.cluster.barriers import Barriers
 from bleepstore.cluster.bootstrap import find_place
 from bleepstore.cluster.consensus_settings import ConsensusSettings
-from bleepstore.cluster.driver import Driver, StartedTransport, Surroundings
+from bleepstore.cluster.driver import Driver, Surroundings
 from bleepstore.cluster.proposals import Proposals
 from bleepstore.cluster.status import Counters, families, idle_picture, picture
 from bleepstore.errors import ServiceUnavailable
@@ -26,6 +26,7 @@ from bleepstore.interfaces.replication import (
     IReceiver,
     ISnapshots,
     IStateMachine,
+    ITransport,
 )
 from bleepstore.observability.families import Distribution, Family
 from bleepstore.raft.core import Raft
@@ -48,7 +49,7 @@ class Consensus:
 
     :param node_id: of this node.
     :param log: its IPart is started.
-    :param transport: not started.
+    :param transport: its IPart is not started.
     :param jitter: dice: ``jitter(n)`` gives 0 to n - 1.
     :param members: with whom a cluster begins, this node among them; none: this node waits to be
         added to one.
@@ -58,6 +59,7 @@ class Consensus:
     :param admit: raises ValueError for what a peer proposes and the state could not apply.
     :param on_fatal: called once, with the reason, when the node must end: nothing is sent or
         answered any more.
+    :param on_leader: called with the id of the leader whenever it changes; empty: none is known.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class Consensus:
         log: ILogStore,
         snapshots: ISnapshots,
         machine: IStateMachine,
-        transport: StartedTransport,
+        transport: ITransport,
         clock: IReactorTime,
         jitter: Callable[[int], int],
         *,
@@ -76,10 +78,20 @@ class Consensus:
         name: str = "",
         introduce: Callable[[str], object] = lambda cluster_id: None,
         admit: Callable[[bytes], object] = lambda data: None,
+        on_leader: Callable[[str], object] = lambda node_id: None,
     ) -> None:
         self.node_id = node_id
         self._around = Surroundings(
-            node_id, settings, log, snapshots, machine, transport, clock, admit, on_fatal
+            node_id,
+            settings,
+            log,
+            snapshots,
+            machine,
+            transport,
+            clock,
+            admit,
+            on_fatal,
+            on_leader,
         )
         self._jitter = jitter
         self._members = members
@@ -123,9 +135,9 @@ class Consensus:
         self._introduce(log.identity.cluster_id)
         driver = Driver(raft, around, self._proposals, self._barriers, self.counters)
         try:
-            await around.transport.start()
+            await IPart(around.transport).start()
         except BaseException:
-            await around.transport.stop()
+            await IPart(around.transport).stop()
             raise
         self._driver = driver
         driver.begin()

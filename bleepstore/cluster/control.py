@@ -54,10 +54,6 @@ _log = Logger()
 _encode = msgspec.json.Encoder().encode
 
 
-class IControlReactor(IReactorTime, IReactorUNIX):
-    """The roles of the reactor that the socket needs."""
-
-
 class ControlSocketInUse(Exception):
     """Another process listens on the path, or something else lies there."""
 
@@ -87,12 +83,14 @@ class ControlSocket:
     def __init__(
         self,
         path: str,
-        reactor: IControlReactor,
+        sockets: IReactorUNIX,
+        clock: IReactorTime,
         consensus: IConsensus,
         check_address: Callable[[str], object],
     ) -> None:
         self._path = path
-        self._reactor = reactor
+        self._sockets = sockets
+        self._clock = clock
         self._consensus = consensus
         self._check_address = check_address
         self._port: IListeningPort | None = None
@@ -115,7 +113,7 @@ class ControlSocket:
         mask = os.umask(0o177)  # Twisted's chmod comes after the bind: too late for who is quick
         try:
             factory = _ControlFactory(self)
-            self._port = self._reactor.listenUNIX(self._path, factory, mode=0o600)
+            self._port = self._sockets.listenUNIX(self._path, factory, mode=0o600)
         finally:
             os.umask(mask)
 
@@ -142,7 +140,7 @@ class ControlSocket:
 
     def call_later(self, seconds: float, function: Callable[[], None]) -> IDelayedCall:
         """For time-outs."""
-        return self._reactor.callLater(seconds, function)
+        return self._clock.callLater(seconds, function)
 
     async def answer(self, line: bytes) -> bytes:
         """The line that answers a line; never fails."""

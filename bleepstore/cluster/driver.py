@@ -53,15 +53,12 @@ from bleepstore.raft.problems import NotLeader, Overloaded
 _log = Logger()
 
 
-class StartedTransport(ITransport, IPart):
-    """What carries messages, and is started and stopped."""
-
-
 class Surroundings(Struct, frozen=True):
     """What a driver works with.
 
     :ivar admit: raises ValueError for what a peer proposes and the state could not apply.
     :ivar on_fatal: called once, with the reason, when the node must end.
+    :ivar on_leader: called with the id of the leader whenever it changes; empty: none is known.
     """
 
     node_id: str
@@ -69,10 +66,11 @@ class Surroundings(Struct, frozen=True):
     log: ILogStore
     snapshots: ISnapshots
     machine: IStateMachine
-    transport: StartedTransport
+    transport: ITransport
     clock: IReactorTime
     admit: Callable[[bytes], object]
     on_fatal: Callable[[str], object]
+    on_leader: Callable[[str], object]
 
 
 class Driver:
@@ -151,7 +149,7 @@ class Driver:
         self.changes.stop()
         self.snapshotting.stop()
         self.pauses.end()
-        await self._transport.stop()
+        await IPart(self._transport).stop()
         while self._under_way:
             idle: Deferred[None] = Deferred()
             self._idle.append(idle)
@@ -315,6 +313,8 @@ class Driver:
         """What was handed to one leader is to be handed to the next."""
         leader = (raft.term, raft.leader)
         if leader != self._leader:
+            if raft.leader != self._leader[1]:
+                self.around.on_leader(raft.leader)
             self._leader = leader
             self._proposals.leader_changed()
             if raft.leader:

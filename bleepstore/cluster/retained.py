@@ -26,38 +26,28 @@ from bleepstore.interfaces.lifecycle import IPart
 REASON = "the nodes of a cluster do not store large objects together in this version"
 
 
-class _WholeStore(IBlobStore, IPart):
-    """What there was before."""
-
-
 @implementer(IBlobStore, IPart)
 class RetainedBlobs:
     """A blob store that is read and emptied, and never written.
 
-    :param store: the blob store, also an IPart.
+    :param store: the blob store; it is started before and stopped after this.
     :ivar any: whether there were blobs at the start; False before it.
     """
 
     capabilities = BlobCapabilities(read_only=REASON)
 
-    def __init__(self, store: _WholeStore) -> None:
+    def __init__(self, store: IBlobStore) -> None:
         self._store = store
         self.any = False
 
     async def start(self) -> None:
-        """Start the store, and see whether there is anything in it."""
-        await self._store.start()
-        try:
-            async for _ in self._store.blob_ids():
-                self.any = True
-                break
-        except BaseException:
-            await self._store.stop()
-            raise
+        """See whether there is anything in the store."""
+        async for _ in self._store.blob_ids():
+            self.any = True
+            break
 
     async def stop(self) -> None:
         """See :class:`IPart`."""
-        await self._store.stop()
 
     async def create(self, blob_id: str, placement: Placement) -> IBlobWriter:
         """:raises NotImplemented: always; whoever asks has not looked at the capabilities."""

@@ -38,11 +38,6 @@ def control_socket(cluster: ClusterConfig) -> str:
     return cluster.control_socket or os.path.join(cluster.data_dir, "control.sock")
 
 
-def member_count(cluster: ClusterConfig) -> int:
-    """How many members the cluster begins with by this node's settings; 0: it joins one."""
-    return 0 if cluster.join else len(cluster.peers) + 1
-
-
 def _names(cluster: ClusterConfig) -> Found:
     names = [("cluster.name", cluster.name), ("cluster.node_id", cluster.node_id)]
     names += [(f"cluster.peers[{n}].id", peer.id) for n, peer in enumerate(cluster.peers)]
@@ -61,8 +56,9 @@ def _addresses(cluster: ClusterConfig) -> Found:
         own = _parsed("cluster.advertise_addr", cluster.advertise_addr, found)
         if own is not None and (own.is_wildcard or not own.port):
             found.append(("cluster.advertise_addr", f"peers cannot reach {own}"))
-    elif bind is not None and not bind.port and (cluster.peers or cluster.join):
-        found.append(("cluster.bind_addr", "must have a port that the peers can know"))
+    elif bind is not None and not bind.port:
+        advice = "must have a port that peers can know, or cluster.advertise_addr say where it is"
+        found.append(("cluster.bind_addr", advice))
     seen = {} if own is None or own.is_wildcard else {own: "this node's own"}
     for number, peer in enumerate(cluster.peers):
         key = f"cluster.peers[{number}].addr"

@@ -24,7 +24,7 @@ from bleepstore.config.sections import (
 
 LISTEN_KINDS = ("tcp", "tcp6", "ssl", "tls", "systemd", "unix")
 
-_UNSERVED_ENGINES = frozenset({"local", "raft", "dynamodb", "firestore", "cosmos"})
+_UNSERVED_ENGINES = frozenset({"local", "dynamodb", "firestore", "cosmos"})
 _UNSERVED_BACKENDS = frozenset({"gcp", "azure"})
 _NOT_YET = "is not in this version of BleepStore"
 
@@ -145,7 +145,7 @@ def _unserved(config: Config) -> list[tuple[str, str]]:
         found.append(("server.admin_token", f"the admin API {_NOT_YET}; leave it empty"))
     engine, backend = config.metadata.engine, config.storage.backend
     if engine in _UNSERVED_ENGINES:
-        found.append(("metadata.engine", f"{engine} {_NOT_YET}; choose sqlite or memory"))
+        found.append(("metadata.engine", f"{engine} {_NOT_YET}; choose sqlite, memory or raft"))
     if backend in _UNSERVED_BACKENDS:
         found.append(
             ("storage.backend", f"{backend} {_NOT_YET}; choose local, memory, sqlite or aws")

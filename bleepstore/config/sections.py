@@ -355,9 +355,9 @@ class ClusterConfig(Section, frozen=True, kw_only=True):
     node_id: Annotated[str, Setting("The name of this node, its own in the cluster.", least=1)] = (
         "node-1"
     )
-    bind_addr: Annotated[
-        str, Setting("`host:port` to listen on for peers; port 0 takes a free one.", least=1)
-    ] = "0.0.0.0:9002"
+    bind_addr: Annotated[str, Setting("`host:port` to listen on for peers.", least=1)] = (
+        "0.0.0.0:9002"
+    )
     advertise_addr: Annotated[
         str,
         Setting(

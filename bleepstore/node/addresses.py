@@ -14,22 +14,19 @@ _ELSEWHERE = "192.0.2.1"
 """An address that no machine has (RFC 5737): the route to it is that to everybody far away."""
 
 
-def advertised_address(cluster: ClusterConfig, bound_port: int = 0) -> HostPort:
+def advertised_address(cluster: ClusterConfig) -> HostPort:
     """Where peers reach this node: as configured, or else where it listens.
 
     For a wildcard it is the address from which this machine would speak to its first peer, or to
     the world if it has none.
-
-    :param bound_port: what a configured port of 0 has become.
     """
     if cluster.advertise_addr:
         return parse_host_port(cluster.advertise_addr)
     bind = parse_host_port(cluster.bind_addr)
-    port = bind.port or bound_port
     if not bind.is_wildcard:
-        return HostPort(bind.host, port)
+        return bind
     towards = parse_host_port(cluster.peers[0].addr).host if cluster.peers else _ELSEWHERE
-    return HostPort(_source_address(towards), port)
+    return HostPort(_source_address(towards), bind.port)
 
 
 def _source_address(towards: str) -> str:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from shlex import quote
 
 from bleepstore import __version__
-from bleepstore.config.refusals import uses_default_credentials
+from bleepstore.config.addresses import parse_host_port
+from bleepstore.config.refusals import is_loopback, uses_default_credentials
 from bleepstore.config.sections import DEFAULT_ACCESS_KEY, DEFAULT_SECRET_KEY, Config
+from bleepstore.interfaces.replication import ConsensusStatus
 
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
 
@@ -43,9 +45,43 @@ def warnings(config: Config) -> list[str]:
     return found
 
 
+def cluster_warnings(config: Config, status: ConsensusStatus) -> list[str]:
+    """The same of the cluster that the node is one of."""
+    found = []
+    cluster = config.cluster
+    bound = parse_host_port(cluster.bind_addr).host
+    if not cluster.tls.ca and not is_loopback(bound):
+        found.append(
+            f"Peers speak to this node in plain text at {cluster.bind_addr}: whoever reaches that "
+            "address can read and change all that is stored. Set cluster.tls, or see that only "
+            "the nodes of the cluster reach it (cluster.bind_addr)."
+        )
+    if status.role == "joining":
+        found.append(
+            f"This node belongs to no cluster yet. Add it, at any member: bleepstore cluster add "
+            f"{cluster.node_id} ADDRESS"
+        )
+        return found
+    voters = 1 + sum(peer.voter for peer in status.peers)
+    if voters == 1:
+        found.append(
+            "This node is a cluster of one, which survives no loss. Let others join "
+            "(cluster.join), and add them: bleepstore cluster add NODE ADDRESS"
+        )
+    elif voters % 2 == 0:
+        found.append(
+            f"The cluster has {voters} voting members, an even number: it survives the loss of "
+            f"{(voters - 1) // 2}, and so would {voters - 1}."
+        )
+    return found
+
+
 def _metadata(config: Config) -> str:
-    engine = config.metadata.engine
-    return f"sqlite, {config.metadata.sqlite.path}" if engine == "sqlite" else engine
+    engine, path = config.metadata.engine, config.metadata.sqlite.path
+    if engine == "raft":
+        cluster = config.cluster
+        return f"raft, {cluster.node_id} of {cluster.name}, {path}"
+    return f"sqlite, {path}" if engine == "sqlite" else engine
 
 
 def _storage(config: Config) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -14,7 +15,8 @@ from bleepstore.interfaces.threads import Now
 from bleepstore.node.stores import Metadata
 from bleepstore.objectstore.ids import Dice
 from bleepstore.objectstore.store import ObjectStore
-from bleepstore.observability.health import Health
+from bleepstore.observability.families import Distribution, Family
+from bleepstore.observability.health import Check, Health
 from bleepstore.observability.log import AccessLog
 from bleepstore.observability.metrics import Metrics
 from bleepstore.s3.authentication import Authentication
@@ -23,6 +25,16 @@ from bleepstore.s3.front import Instruments, S3Front
 from bleepstore.s3.openapi import openapi_document
 from bleepstore.s3.pages import SystemPages
 from bleepstore.wire.routing import Router
+
+
+class ClusterView(Protocol):
+    """What a front shows of a cluster."""
+
+    async def check(self) -> object:
+        """The part ``cluster`` of ``/health``."""
+
+    def families(self) -> Iterable[Family | Distribution]:
+        """Its metrics."""
 
 
 def build_front(
@@ -35,16 +47,25 @@ def build_front(
     now: Now,
     dice: Dice,
     access_log: AccessLog,
-) -> HTTPFactory:
-    """The factory to listen with."""
+    cluster: ClusterView | None = None,
+) -> S3Front:
+    """The front of the use cases.
+
+    :param cluster: what is told of the cluster that the node is one of.
+    """
     server = config.server
     router = Router(server.domains)
     metrics = Metrics(config.observability.metrics)
     metrics.add_counters("bleepstore_metadata", _counters(metadata))
+    if cluster is not None:
+        metrics.add_families(cluster.families)
     health = None
     if config.observability.health_check:
-        health = Health(reactor, {"metadata": metadata.totals, "storage": blobs.check})
-    front = S3Front(
+        checks: dict[str, Check] = {"metadata": metadata.totals, "storage": blobs.check}
+        if cluster is not None:
+            checks["cluster"] = cluster.check
+        health = Health(reactor, checks)
+    return S3Front(
         reactor=reactor,
         now=now,
         router=router,
@@ -54,16 +75,17 @@ def build_front(
         instruments=Instruments(metrics, access_log),
         seed=int.from_bytes(dice(8), "big"),
     )
-    return HTTPFactory(front.handle, _limits(server), reactor, front.refuse)
 
 
-def _limits(server: ServerConfig) -> Limits:
-    return Limits(
+def channels_of(front: S3Front, server: ServerConfig, reactor: IReactorTime) -> HTTPFactory:
+    """The factory to listen with."""
+    limits = Limits(
         max_connections=server.max_connections,
         read_timeout=server.read_timeout,
         write_timeout=server.write_timeout,
         idle_timeout=server.idle_timeout,
     )
+    return HTTPFactory(front.handle, limits, reactor, front.refuse)
 
 
 def _counters(metadata: Metadata) -> Callable[[], Mapping[str, int]]:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, TypeAlias
 from twisted.internet.interfaces import IReactorTime
 
 from bleepstore.blobs.disk import UnusableStore
+from bleepstore.cluster.unusable import UnusableLog
 from bleepstore.config.sections import Config
 from bleepstore.interfaces.threads import IThreads
 from bleepstore.metadata.schema import UnusableDatabase
 from bleepstore.node.clouds import CLOUDS, build_cloud
 from bleepstore.node.directories import DataLock, make_directory
 
-UNUSABLE = (UnusableStore, UnusableDatabase)
+UNUSABLE = (UnusableStore, UnusableDatabase, UnusableLog)
 """What stores raise whose data cannot be used; the message is for the operator."""
 
 
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
     from bleepstore.blobs.memory import MemoryBlobStore
     from bleepstore.blobs.sqlite import SqliteBlobStore
     from bleepstore.metadata.memory import MemoryMetadata
+    from bleepstore.metadata.replicated import ReplicatedMetadata
     from bleepstore.metadata.sqlite import SqliteMetadata
 
-Metadata: TypeAlias = "SqliteMetadata | MemoryMetadata"
+Embedded: TypeAlias = "SqliteMetadata | MemoryMetadata"
+Metadata: TypeAlias = "Embedded | ReplicatedMetadata"
 Blobs: TypeAlias = "LocalBlobStore | MemoryBlobStore | SqliteBlobStore | AwsBlobStore"
 
 
@@ -37,7 +40,7 @@ def lock_data(config: Config) -> tuple[DataLock, ...]:
     """
     metadata, storage = config.metadata, config.storage
     files: list[tuple[str, str]] = []
-    if metadata.engine == "sqlite":
+    if metadata.engine in ("sqlite", "raft"):
         files.append((metadata.sqlite.path, "metadata.sqlite.path"))
     if storage.backend == "memory" and storage.memory.persistence == "snapshot":
         files.append((storage.memory.snapshot_path, "storage.memory.snapshot_path"))
@@ -52,6 +55,10 @@ def lock_data(config: Config) -> tuple[DataLock, ...]:
             root, setting = storage.local.root_dir, "storage.local.root_dir"
             make_directory(root, setting)
             locks.append(DataLock(root, setting))
+        if metadata.engine == "raft":
+            directory, setting = config.cluster.data_dir, "cluster.data_dir"
+            make_directory(directory, setting)
+            locks.append(DataLock(directory, setting))
     except BaseException:
         for lock in locks:
             lock.release()
@@ -61,8 +68,9 @@ def lock_data(config: Config) -> tuple[DataLock, ...]:
 
 def build_metadata(
     config: Config, reactor: IReactorTime, threads: IThreads, commit_threads: IThreads
-) -> Metadata:
-    """The metadata store.  Engines that are not served were refused with the configuration.
+) -> Embedded:
+    """The metadata store of an embedded node.  Engines that are not served were refused with the
+    configuration.
 
     :param commit_threads: for commits alone, which must not wait for the work of others.
     :raises UnusableDatabase: its data cannot be used.

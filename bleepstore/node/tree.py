@@ -2,7 +2,8 @@
 
     bleepstore
     ├── threads     the pool that disks and digests run on
-    ├── metadata    SQLite, or memory
+    ├── metadata    SQLite, or memory; in a cluster this node's replica, and its log
+    ├── raft        consensus and its peers, the control socket (cluster)
     ├── blobs       local files, memory, or SQLite
     ├── jobs        the epoch of this process; collector, sweeper, expiry
     └── s3          the HTTP endpoints, opened last
@@ -18,34 +19,26 @@ import time
 from collections.abc import Callable, Sequence
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import (
-    IReactorCore,
-    IReactorFromThreads,
-    IReactorTCP,
-    IReactorTime,
-)
 from twisted.logger import Logger
 
+from bleepstore.background.periodic import always
 from bleepstore.config.refusals import uses_default_credentials
 from bleepstore.config.sections import Config
-from bleepstore.interfaces.lifecycle import IPart
-from bleepstore.node.announcement import announcement, warnings
+from bleepstore.interfaces.replication import IConsensus
+from bleepstore.node.announcement import announcement, cluster_warnings, warnings
 from bleepstore.node.directories import DataLock
-from bleepstore.node.front import build_front
+from bleepstore.node.foundation import build_foundation
+from bleepstore.node.front import build_front, channels_of
 from bleepstore.node.listening import Listening, listeners
 from bleepstore.node.problems import StartError
+from bleepstore.node.reactor import INodeReactor
 from bleepstore.node.readiness import notify
 from bleepstore.node.services import STOP_SECONDS, OrderedService, PartService
-from bleepstore.node.stores import UNUSABLE, build_blobs, build_metadata, lock_data
+from bleepstore.node.stores import UNUSABLE, lock_data
 from bleepstore.node.usecases import build_use_cases
 from bleepstore.observability.log import AccessLog
-from bleepstore.streams.threads import ReactorThreads
 
 _log = Logger()
-
-
-class INodeReactor(IReactorTime, IReactorTCP, IReactorFromThreads, IReactorCore):
-    """The roles of the reactor that a node needs; twisted's reactors have them all."""
 
 
 def wall_clock() -> int:
@@ -57,10 +50,13 @@ class Node(OrderedService):
     """The whole program as a service.
 
     Its ``startService`` never fails towards Twisted, which would go on as a dead daemon: a node
-    that cannot start tells ``failed`` why, in one line.
+    that cannot start, or cannot go on, tells ``failed`` why, in one line.
 
-    :param failed: ends the process with that line; called at most once.
+    :param failed: ends the process with that line; called at most once, with whether the node had
+        started.
     :ivar urls: where it listens; empty until it does.
+    :ivar consensus: the cluster that it is one of: its state, and changes of its members; None
+        before the start, and for an embedded node.
     """
 
     def __init__(
@@ -68,7 +64,7 @@ class Node(OrderedService):
         config: Config,
         reactor: INodeReactor,
         access_log: AccessLog,
-        failed: Callable[[str], None],
+        failed: Callable[[str, bool], None],
     ) -> None:
         super().__init__()
         self.name = "bleepstore"
@@ -79,6 +75,7 @@ class Node(OrderedService):
         self._locks: Sequence[DataLock] = ()
         self._listening: Listening | None = None
         self._stopped = False
+        self.consensus: IConsensus | None = None
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -101,8 +98,12 @@ class Node(OrderedService):
         """The start has ended: why it failed, or nothing."""
         if reason:
             self._release()
-            if not self._stopped:  # otherwise nobody asks why
-                self._failed(reason)
+            self._fail(reason, started=False)
+
+    def _fail(self, reason: str, started: bool) -> None:
+        if not self._stopped:  # otherwise nobody asks why
+            self._stopped = True
+            self._failed(reason, started)
 
     async def _run(self) -> str:
         """Start, and give the reason why that failed, if it did."""
@@ -115,7 +116,10 @@ class Node(OrderedService):
             _log.failure("BleepStore cannot start")
             return f"{type(error).__name__}: {error}"
         _log.info("{line}", line=announcement(self._config, self.urls), always=True)
-        for warning in warnings(self._config):
+        said = warnings(self._config)
+        if self.consensus is not None:
+            said += cluster_warnings(self._config, self.consensus.status())
+        for warning in said:
             _log.warn("{warning}", warning=warning)
         notify("READY=1")
         return ""
@@ -135,23 +139,38 @@ class Node(OrderedService):
         """Make every part and add it to the tree.  What can be checked at once raises here."""
         config, reactor = self._config, self._reactor
         self._locks = lock_data(config)
-        threads = ReactorThreads(reactor)
-        commit_threads = ReactorThreads(reactor, size=1, name="bleepstore-commit")
-        metadata = build_metadata(config, reactor, threads, commit_threads)
-        blobs = build_blobs(config, reactor, threads)
-        cases = build_use_cases(
-            config, metadata, blobs, threads, reactor, now=wall_clock, dice=os.urandom
+        base = build_foundation(
+            config,
+            reactor,
+            ended=lambda reason: self._fail(reason, started=True),
+            led=lambda node_id: front.name_leader(node_id),
         )
-        factory = build_front(
+        cluster = base.cluster
+        cases = build_use_cases(
+            config,
+            base.metadata,
+            base.blobs,
+            base.threads,
+            reactor,
+            now=wall_clock,
+            dice=os.urandom,
+            leads=always if cluster is None else cluster.leads,
+        )
+        front = build_front(
             config,
             cases.store,
-            metadata,
-            blobs,
+            base.metadata,
+            base.blobs,
             reactor,
             now=wall_clock,
             dice=os.urandom,
             access_log=self._access_log,
+            cluster=cluster,
         )
+        if cluster is not None:
+            self.consensus = cluster.consensus
+            front.name_leader("")
+        factory = channels_of(front, config.server, reactor)
         listening = Listening(
             listeners(config.server, reactor),
             factory,
@@ -162,13 +181,7 @@ class Node(OrderedService):
             shutdown_timeout=config.server.shutdown_timeout,
         )
         front_seconds = config.server.shutdown_timeout + STOP_SECONDS
-        order: tuple[tuple[str, Sequence[IPart], float], ...] = (
-            ("threads", [threads, commit_threads], STOP_SECONDS),
-            ("metadata", [metadata], STOP_SECONDS),
-            ("blobs", [blobs], STOP_SECONDS),
-            ("jobs", cases.jobs, STOP_SECONDS),
-            ("s3", [listening], front_seconds),
-        )
-        for name, parts, seconds in order:
-            self.add(PartService(name, parts, reactor, seconds))
+        for name, parts in (*base.services, ("jobs", cases.jobs)):
+            self.add(PartService(name, parts, reactor, STOP_SECONDS))
+        self.add(PartService("s3", [listening], reactor, front_seconds))
         return listening

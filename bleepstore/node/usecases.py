@@ -9,8 +9,10 @@ from twisted.internet.interfaces import IReactorTime
 
 from bleepstore.background.collector import Collector
 from bleepstore.background.expiry import UploadExpiry
+from bleepstore.background.periodic import When, always
 from bleepstore.background.settler import Settler
 from bleepstore.background.sweeper import Sweeper
+from bleepstore.cluster.retained import RetainedBlobs
 from bleepstore.config.sections import AuthConfig, Config
 from bleepstore.interfaces.blobs import IBlobStore
 from bleepstore.interfaces.lifecycle import IPart
@@ -57,11 +59,27 @@ def build_use_cases(
     clock: IReactorTime,
     now: Now,
     dice: Dice,
+    leads: When = always,
 ) -> UseCases:
-    """Everything between the stores and the front."""
+    """Everything between the stores and the front.
+
+    :param blobs: where they are those that a node of a cluster was left with, only they are
+        collected, and nothing is swept: of a replica that lags behind nobody can say what is
+        garbage.
+    :param leads: whether this node does what one node of a cluster should do.
+    """
+    retained = blobs if isinstance(blobs, RetainedBlobs) else None
     interval = config.jobs.interval_seconds
     pins = Pins()
-    collector = Collector(clock, now, metadata, blobs, pins, interval=interval)
+    collector = Collector(
+        clock,
+        now,
+        metadata,
+        blobs,
+        pins,
+        interval=interval,
+        when=always if retained is None else lambda: retained.any,
+    )
     store = ObjectStore(
         metadata=metadata,
         blobs=blobs,
@@ -85,7 +103,10 @@ def build_use_cases(
         collector.wake,
         interval=interval,
         max_age=config.multipart.expiry_days * config.jobs.day_seconds,
+        when=leads,
     )
+    if retained is not None:
+        return UseCases(store, (store, collector, expiry))
     sweeper = Sweeper(clock, metadata, blobs, pins, store.ids)
     jobs: list[IPart] = [store, collector, sweeper, expiry]
     if store.settling is not None:

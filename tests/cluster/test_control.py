@@ -13,7 +13,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 import pytest_twisted
-from twisted.internet import reactor as installed_reactor
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
@@ -27,7 +27,6 @@ from bleepstore.cluster.control import (
     MAX_LINE,
     ControlSocket,
     ControlSocketInUse,
-    IControlReactor,
 )
 from bleepstore.config.addresses import parse_host_port
 from bleepstore.errors import ServiceUnavailable
@@ -49,7 +48,6 @@ STATUS = ConsensusStatus(
     snapshot_term=2,
     pending=0,
     peers=(
-        PeerStatus(id="node-1", address="a:1", voter=True, match=12, last_contact_ms=-1),
         PeerStatus(id="node-2", address="b:1", voter=True, match=9, last_contact_ms=1500),
         PeerStatus(id="node-3", address="c:1", voter=False, match=-1, last_contact_ms=-1),
     ),
@@ -97,18 +95,6 @@ class Consensus:
             raise self.refusal
 
 
-class IdleReactor:
-    """The real sockets, and a clock of the test's."""
-
-    def __init__(self) -> None:
-        self.clock = Clock()
-        self.callLater = self.clock.callLater
-        self.seconds = self.clock.seconds
-
-    def listenUNIX(self, *args: Any, **kwargs: Any) -> Any:
-        return cast(Any, installed_reactor).listenUNIX(*args, **kwargs)
-
-
 @pytest.fixture
 def consensus() -> Consensus:
     return Consensus()
@@ -121,9 +107,9 @@ def path(tmp_path: Path) -> str:
 
 @asynccontextmanager
 async def listening(
-    path: str, consensus: Consensus, reactor: Any = installed_reactor
+    path: str, consensus: Consensus, clock: Any = reactor
 ) -> AsyncIterator[ControlSocket]:
-    control = ControlSocket(path, cast(IControlReactor, reactor), consensus, parse_host_port)
+    control = ControlSocket(path, cast(Any, reactor), clock, consensus, parse_host_port)
     await control.start()
     try:
         yield control
@@ -262,23 +248,23 @@ async def test_requests_of_one_connection_are_answered_in_order_one_at_a_time(
 async def test_connections_are_bounded_in_number_and_idleness(
     path: str, consensus: Consensus, clients: list[Raw]
 ) -> None:
-    reactor = IdleReactor()
-    async with listening(path, consensus, reactor):
+    clock = Clock()
+    async with listening(path, consensus, clock):
         for _ in range(MAX_CONNECTIONS):
             clients.append(Raw(path))
             await clients[-1].send(b'{"do":"status"}\n')
             assert (await clients[-1].receive()).endswith(b"\n")
         clients.append(Raw(path))
         assert await clients[-1].receive() == b""
-        reactor.clock.advance(IDLE_SECONDS - 1)
+        clock.advance(IDLE_SECONDS - 1)
         await clients[0].send(b'{"do":"status"}\n')
         assert (await clients[0].receive()).endswith(b"\n")
-        reactor.clock.advance(2)
+        clock.advance(2)
         assert await clients[1].receive() == b""
         await clients[0].send(b'{"do":"status"}\n')
         assert (await clients[0].receive()).endswith(b"\n")
     assert await clients[0].receive() == b""
-    assert not reactor.clock.getDelayedCalls()
+    assert not clock.getDelayedCalls()
 
 
 # The console command
@@ -300,8 +286,7 @@ async def test_the_command_shows_the_cluster(
             "leader    node-1 at a:1",
             "log       last 12, committed 11, applied 10, snapshot at 3",
             "",
-            "member  address  votes  behind  heard of",
-            "node-1  a:1      yes    0       -",
+            "peer    address  votes  behind  heard of",
             "node-2  b:1      yes    3       1.5 s ago",
             "node-3  c:1      no     -       never",
         ]

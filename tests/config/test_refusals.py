@@ -106,7 +106,6 @@ def test_an_access_key_stands_for_one_account() -> None:
         ("SERVER__WORKERS", "2"),
         ("SERVER__WORKERS", "auto"),
         ("SERVER__ADMIN_TOKEN", "hunter2"),
-        ("METADATA__ENGINE", "raft"),
         ("METADATA__ENGINE", "local"),
         ("METADATA__ENGINE", "dynamodb"),
         ("METADATA__ENGINE", "firestore"),

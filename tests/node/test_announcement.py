@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from bleepstore import __version__
 from bleepstore.config.load import load
-from bleepstore.node.announcement import announcement, warnings
+from bleepstore.config.sections import ClusterConfig, ClusterTlsConfig, Config, MetadataConfig
+from bleepstore.interfaces.replication import ConsensusStatus, PeerStatus
+from bleepstore.node.announcement import announcement, cluster_warnings, warnings
 
 LOCAL = ["http://127.0.0.1:9000"]
 OWN = {"BLEEPSTORE_ACCESS_KEY": "my key", "BLEEPSTORE_SECRET_KEY": "hunter2"}
@@ -68,3 +70,58 @@ def test_bytes_that_a_restart_loses_are_warned_of_where_their_metadata_stays() -
     assert warning.startswith("Object data is in memory (storage.backend), metadata is not: ")
     both = {**memory, "BLEEPSTORE__METADATA__ENGINE": "memory"}
     assert warnings(load(environ=both, directory="/nonexistent")) == []
+
+
+def clustered(**settings: object) -> Config:
+    cluster = {"bind_addr": "127.0.0.1:9002", **settings}
+    return Config(
+        metadata=MetadataConfig(engine="raft"),
+        cluster=ClusterConfig(**cluster),  # type: ignore[arg-type]
+    )
+
+
+def seen_by(role: str, *others: tuple[str, bool]) -> ConsensusStatus:
+    """A status with peers and whether they vote."""
+    return ConsensusStatus(
+        cluster_id="", node_id="node-1", role=role, term=1, leader="", leader_address="",
+        last_index=0, last_term=0, commit_index=0, applied_index=0, snapshot_index=0,
+        snapshot_term=0, pending=0,
+        peers=tuple(
+            PeerStatus(id=node_id, address="h:1", voter=voter, match=-1, last_contact_ms=-1)
+            for node_id, voter in others
+        ),
+    )  # fmt: skip
+
+
+def test_a_node_of_a_cluster_says_which_one_it_is() -> None:
+    assert "(metadata: raft, node-1 of bleepstore, ./data/metadata.db; " in announcement(
+        clustered(), LOCAL
+    )
+
+
+def test_an_odd_number_of_nodes_on_loopback_is_nothing_to_warn_of() -> None:
+    assert cluster_warnings(clustered(), seen_by("follower", ("b", True), ("c", True))) == []
+    # a learner counts for no majority
+    status = seen_by("leader", ("b", True), ("c", True), ("d", False))
+    assert cluster_warnings(clustered(), status) == []
+
+
+def test_an_even_number_of_nodes_is_said() -> None:
+    status = seen_by("leader", ("b", True), ("c", True), ("d", True))
+    (warning,) = cluster_warnings(clustered(), status)
+    assert warning.endswith("an even number: it survives the loss of 1, and so would 3.")
+
+
+def test_a_node_alone_or_not_yet_added_is_told_how_to_go_on() -> None:
+    (warning,) = cluster_warnings(clustered(), seen_by("leader"))
+    assert warning.startswith("This node is a cluster of one, which survives no loss.")
+    (warning,) = cluster_warnings(clustered(join=True), seen_by("joining"))
+    assert warning.endswith("bleepstore cluster add node-1 ADDRESS")
+
+
+def test_plain_text_beyond_loopback_is_said() -> None:
+    status = seen_by("leader", ("b", True), ("c", True))
+    (warning,) = cluster_warnings(clustered(bind_addr="0.0.0.0:9002"), status)
+    assert warning.startswith("Peers speak to this node in plain text at 0.0.0.0:9002: ")
+    tls = ClusterTlsConfig(certificate="c", key="k", ca="a")
+    assert cluster_warnings(clustered(bind_addr="0.0.0.0:9002", tls=tls), status) == []

@@ -1,0 +1,162 @@
+"""The parts of a node that is one of a cluster, joined: who applies, keeps, carries and agrees."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from random import SystemRandom
+
+from msgspec import Struct
+
+from bleepstore.cluster.bootstrap import is_named
+from bleepstore.cluster.consensus import Consensus
+from bleepstore.cluster.consensus_settings import ConsensusSettings, measured
+from bleepstore.cluster.control import ControlSocket
+from bleepstore.cluster.log_store import SqliteLog
+from bleepstore.cluster.peer_hello import Self
+from bleepstore.cluster.snapshots import SnapshotFiles
+from bleepstore.cluster.transport import AmpTransport
+from bleepstore.config.addresses import parse_host_port
+from bleepstore.config.cluster_refusals import control_socket
+from bleepstore.config.sections import ClusterConfig, Config
+from bleepstore.interfaces.lifecycle import IPart
+from bleepstore.interfaces.threads import IThreads
+from bleepstore.metadata.replica import MetadataReplica, ReplicaFile
+from bleepstore.metadata.replicated import ReplicatedMetadata
+from bleepstore.model import commands, proposals
+from bleepstore.node.addresses import advertised_address
+from bleepstore.node.founding import founders, require_own
+from bleepstore.node.peers import peer_endpoints
+from bleepstore.node.reactor import INodeReactor
+from bleepstore.observability.families import Distribution, Family
+from bleepstore.observability.health import Unusable
+
+
+class ClusterParts(Struct, frozen=True):
+    """What a node has beside the parts of an embedded one.
+
+    :ivar metadata: for the use cases.
+    :ivar stored: the parts below consensus, in their order: state and log.
+    :ivar agreed: consensus, and what stands on it.
+    """
+
+    metadata: ReplicatedMetadata
+    consensus: Consensus
+    stored: tuple[IPart, ...]
+    agreed: tuple[IPart, ...]
+
+    def leads(self) -> bool:
+        """Whether this node leads."""
+        return self.consensus.status().role == "leader"
+
+    def families(self) -> Iterable[Family | Distribution]:
+        """See ClusterView."""
+        return self.consensus.families()
+
+    async def check(self) -> Mapping[str, str]:
+        """The part ``cluster`` of ``/health``.
+
+        :raises Unusable: there is no leader, or this node is no member.
+        """
+        status = self.consensus.status()
+        told = {"role": status.role, "leader": status.leader, "term": str(status.term)}
+        if not status.leader or status.role == "joining":
+            raise Unusable(**told)
+        return told
+
+
+def build_cluster(
+    config: Config,
+    reactor: INodeReactor,
+    threads: IThreads,
+    commit_threads: IThreads,
+    log_threads: IThreads,
+    *,
+    ended: Callable[[str], object],
+    led: Callable[[str], object],
+) -> ClusterParts:
+    """Open what this node keeps, and join the parts; nothing is said to anybody before the start.
+
+    :param commit_threads: for the commits of the state alone.
+    :param log_threads: for those of the log alone.
+    :param ended: called once, with the reason, when the node cannot go on.
+    :param led: called with the id of the leader whenever that changes; empty: none is known.
+    :raises StartError: the log is of another cluster.
+    :raises UnusableDatabase: the state cannot be used.
+    :raises UnusableLog: the log cannot be used.
+    """
+    cluster = config.cluster
+    dice = SystemRandom()
+    replica = MetadataReplica(
+        ReplicaFile(config.metadata.sqlite.path), reactor, threads, commit_threads=commit_threads
+    )
+    log = SqliteLog(cluster.data_dir, cluster.node_id, reactor, log_threads)
+    require_own(log.identity, cluster)
+    address = str(advertised_address(cluster))
+    me = Self(node=cluster.node_id, address=address, cluster=log.identity.cluster_id)
+
+    async def adopt(cluster_id: str) -> None:
+        """A cluster's member calls: belong to it, if it is the one that was meant."""
+        if not is_named(cluster_id, cluster.name):
+            raise ValueError(f"this node waits for a cluster called {cluster.name!r}")
+        await log.join(cluster_id)
+
+    listen_on, endpoints = peer_endpoints(cluster, reactor)
+    transport = AmpTransport(
+        me,
+        reactor,
+        threads,
+        listen_on,
+        endpoints,
+        os.path.join(cluster.data_dir, "incoming"),
+        dice.random,
+        adopt=adopt,
+    )
+
+    def introduce(cluster_id: str) -> None:
+        me.cluster = cluster_id
+
+    consensus = Consensus(
+        cluster.node_id,
+        consensus_settings(cluster),
+        log,
+        SnapshotFiles(os.path.join(cluster.data_dir, "snapshots"), threads),
+        replica,
+        transport,
+        reactor,
+        dice.randrange,
+        on_fatal=ended,
+        members=founders(cluster, address),
+        name=cluster.name,
+        introduce=introduce,
+        admit=_require_known,
+        on_leader=led,
+    )
+    metadata = ReplicatedMetadata(
+        replica,
+        consensus,
+        reactor,
+        threads,
+        eventual=cluster.read_consistency == "eventual",
+    )
+    control = ControlSocket(control_socket(cluster), reactor, reactor, consensus, parse_host_port)
+    return ClusterParts(
+        metadata, consensus, stored=(replica, log), agreed=(consensus, metadata, control)
+    )
+
+
+def consensus_settings(cluster: ClusterConfig) -> ConsensusSettings:
+    """The measures of the driver."""
+    return measured(
+        cluster.election_timeout_ms,
+        cluster.heartbeat_interval_ms,
+        max_entries=cluster.max_append_entries,
+        decision=cluster.request_timeout_ms / 1000,
+        snapshot_entries=cluster.snapshot_interval,
+        snapshot_bytes=cluster.snapshot_log_bytes,
+    )
+
+
+def _require_known(data: bytes) -> None:
+    """:raises ValueError: a proposal that this version could not apply."""
+    commands.decode(proposals.decode(data).command)

@@ -1,0 +1,15 @@
+"""The roles of the reactor that a node needs; Twisted's reactors have them all."""
+
+from __future__ import annotations
+
+from twisted.internet.interfaces import (
+    IReactorCore,
+    IReactorFromThreads,
+    IReactorTCP,
+    IReactorTime,
+    IReactorUNIX,
+)
+
+
+class INodeReactor(IReactorTime, IReactorTCP, IReactorUNIX, IReactorFromThreads, IReactorCore):
+    """For clocks, sockets, threads and the start."""
