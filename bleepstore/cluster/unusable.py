@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class UnusableLog(Exception):
+class UnusableLog(RuntimeError):
     """The log cannot serve this node: it is another node's, another cluster's, another program's,
     of another version, or damaged.  One line that says which, and what to do."""
 

@@ -333,7 +333,11 @@ class ClusterTlsConfig(Section, frozen=True, kw_only=True):
     """TLS between the nodes, each of which proves who it is; all three files, or none."""
 
     certificate: Annotated[
-        str, Setting("This node's certificate and its chain, PEM. It names the `node_id`.")
+        str,
+        Setting(
+            "This node's certificate and its chain, PEM. It names the host of its address, and its "
+            "`node_id` as common name or as a DNS name."
+        ),
     ] = ""
     key: Annotated[str, Setting("Its private key, PEM.")] = ""
     ca: Annotated[str, Setting("The authority that signed the certificates of all nodes, PEM.")] = (

@@ -16,6 +16,7 @@ from bleepstore.cluster.log_store import SqliteLog
 from bleepstore.cluster.peer_hello import Self
 from bleepstore.cluster.snapshots import SnapshotFiles
 from bleepstore.cluster.transport import AmpTransport
+from bleepstore.cluster.wires import PeerTls, Wires, wires
 from bleepstore.config.addresses import parse_host_port
 from bleepstore.config.cluster_refusals import control_socket
 from bleepstore.config.sections import ClusterConfig, Config
@@ -26,7 +27,7 @@ from bleepstore.metadata.replicated import ReplicatedMetadata
 from bleepstore.model import commands, proposals
 from bleepstore.node.addresses import advertised_address
 from bleepstore.node.founding import founders, require_own
-from bleepstore.node.peers import peer_endpoints
+from bleepstore.node.problems import StartError
 from bleepstore.node.reactor import INodeReactor
 from bleepstore.observability.families import Distribution, Family
 from bleepstore.observability.health import Unusable
@@ -81,7 +82,7 @@ def build_cluster(
     :param log_threads: for those of the log alone.
     :param ended: called once, with the reason, when the node cannot go on.
     :param led: called with the id of the leader whenever that changes; empty: none is known.
-    :raises StartError: the log is of another cluster.
+    :raises StartError: the log is of another cluster, or a certificate cannot be used.
     :raises UnusableDatabase: the state cannot be used.
     :raises UnusableLog: the log cannot be used.
     """
@@ -101,16 +102,17 @@ def build_cluster(
             raise ValueError(f"this node waits for a cluster called {cluster.name!r}")
         await log.join(cluster_id)
 
-    listen_on, endpoints = peer_endpoints(cluster, reactor)
+    found = _wires(cluster, reactor)
     transport = AmpTransport(
         me,
         reactor,
         threads,
-        listen_on,
-        endpoints,
+        found.listen_on,
+        found.endpoints,
         os.path.join(cluster.data_dir, "incoming"),
         dice.random,
         adopt=adopt,
+        vouch=found.vouch,
     )
 
     def introduce(cluster_id: str) -> None:
@@ -155,6 +157,23 @@ def consensus_settings(cluster: ClusterConfig) -> ConsensusSettings:
         snapshot_entries=cluster.snapshot_interval,
         snapshot_bytes=cluster.snapshot_log_bytes,
     )
+
+
+def _wires(cluster: ClusterConfig, reactor: INodeReactor) -> Wires:
+    """The sockets of peers, with TLS where it is configured.
+
+    :raises StartError: a file of it cannot be used.
+    """
+    bind, tls = parse_host_port(cluster.bind_addr), cluster.tls
+    if not tls.ca:
+        return wires(reactor, bind.host, bind.port)
+    from bleepstore.cluster.tls import BadCertificate  # 40 ms that plain text need not wait
+
+    files = PeerTls(certificate=tls.certificate, key=tls.key, authority=tls.ca)
+    try:
+        return wires(reactor, bind.host, bind.port, files)
+    except BadCertificate as error:
+        raise StartError(f"cluster.tls: {error}") from None
 
 
 def _require_known(data: bytes) -> None:

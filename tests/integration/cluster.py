@@ -293,11 +293,11 @@ class Cluster:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is not None:
-            print(self.logs())
-        self.stop()
-        if error is None:
-            assert not self.defects(), self.logs()
+        try:
+            self.stop()
+            assert error is not None or not self.defects()
+        finally:
+            print(self.logs())  # pytest shows it with what fails
 
     def defects(self) -> list[str]:
         """Lines of the logs that no node should write, whatever is done to it."""
