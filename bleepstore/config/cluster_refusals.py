@@ -92,11 +92,8 @@ def _members(cluster: ClusterConfig) -> Found:
         elif peer.id in seen:
             found.append((key, f"{peer.id} is given twice"))
         seen.add(peer.id)
-    if cluster.discovery == "dns":
-        if not cluster.dns.name:
-            found.append(("cluster.dns.name", "is needed with cluster.discovery: dns"))
-        if cluster.peers:
-            found.append(("cluster.peers", "DNS names them (cluster.discovery); leave them out"))
+    if cluster.discovery == "dns" and not cluster.dns.name:
+        found.append(("cluster.dns.name", "is needed with cluster.discovery: dns"))
     if cluster.join and cluster.peers:
         found.append(
             ("cluster.join", "a node that is added by others begins without peers; leave them out")

@@ -322,10 +322,10 @@ class PeerConfig(Section, frozen=True, kw_only=True):
 
 
 class DnsConfig(Section, frozen=True, kw_only=True):
-    """Peers found by DNS."""
+    """Where peers are, by DNS: who they are it does not say.  Each address is asked for its id."""
 
-    name: Annotated[str, Setting("The name whose addresses are the peers.")] = ""
-    port: Annotated[int, Setting("Their port.", least=1, most=65535)] = 9002
+    name: Annotated[str, Setting("The name whose addresses are the nodes' (of this one too).")] = ""
+    port: Annotated[int, Setting("Their port for peers.", least=1, most=65535)] = 9002
     refresh_interval_s: Annotated[float, Setting("Seconds between look-ups.", least=0.1)] = 30
 
 
@@ -387,7 +387,13 @@ class ClusterConfig(Section, frozen=True, kw_only=True):
             "(`bleepstore cluster add`)."
         ),
     ] = False
-    discovery: Annotated[Literal["static", "dns"], Setting("Where peers come from.")] = "static"
+    discovery: Annotated[
+        Literal["static", "dns"],
+        Setting(
+            "`static`: members are called at their addresses. `dns`: and where `dns.name` leads to "
+            "them, for machines whose addresses change."
+        ),
+    ] = "static"
     dns: Annotated[DnsConfig, Setting("Discovery `dns`.")] = DnsConfig()
     election_timeout_ms: Annotated[
         int,

@@ -8,10 +8,12 @@ from random import SystemRandom
 
 from msgspec import Struct
 
+from bleepstore.cluster.backoff import Dice
 from bleepstore.cluster.bootstrap import is_named
 from bleepstore.cluster.consensus import Consensus
 from bleepstore.cluster.consensus_settings import ConsensusSettings, measured
 from bleepstore.cluster.control import ControlSocket
+from bleepstore.cluster.discovery import DnsDiscovery
 from bleepstore.cluster.log_store import SqliteLog
 from bleepstore.cluster.peer_hello import Self
 from bleepstore.cluster.snapshots import SnapshotFiles
@@ -141,9 +143,33 @@ def build_cluster(
         threads,
         eventual=cluster.read_consistency == "eventual",
     )
+    discovery: tuple[IPart, ...] = ()
+    if cluster.discovery == "dns":
+        discovery = (_discovery(cluster, reactor, transport, dice.random),)
     control = ControlSocket(control_socket(cluster), reactor, reactor, consensus, parse_host_port)
     return ClusterParts(
-        metadata, consensus, stored=(replica, log), agreed=(consensus, metadata, control)
+        metadata,
+        consensus,
+        stored=(replica, log),
+        agreed=(consensus, *discovery, metadata, control),
+    )
+
+
+def _discovery(
+    cluster: ClusterConfig, reactor: INodeReactor, transport: AmpTransport, dice: Dice
+) -> DnsDiscovery:
+    """Who tells the transport where members are now."""
+    dns = cluster.dns
+    return DnsDiscovery(
+        reactor,
+        reactor.nameResolver,
+        transport.ask,
+        transport.moved,
+        dns.name,
+        dns.port,
+        dns.refresh_interval_s,
+        cluster.node_id,
+        dice,
     )
 
 

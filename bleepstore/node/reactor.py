@@ -5,11 +5,19 @@ from __future__ import annotations
 from twisted.internet.interfaces import (
     IReactorCore,
     IReactorFromThreads,
+    IReactorPluggableNameResolver,
     IReactorTCP,
     IReactorTime,
     IReactorUNIX,
 )
 
 
-class INodeReactor(IReactorTime, IReactorTCP, IReactorUNIX, IReactorFromThreads, IReactorCore):
-    """For clocks, sockets, threads and the start."""
+class INodeReactor(
+    IReactorTime,
+    IReactorTCP,
+    IReactorUNIX,
+    IReactorPluggableNameResolver,
+    IReactorFromThreads,
+    IReactorCore,
+):
+    """For clocks, sockets, names, threads and the start."""

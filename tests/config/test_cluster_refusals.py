@@ -13,7 +13,6 @@ from bleepstore.config.sections import (
     ClusterConfig,
     ClusterTlsConfig,
     Config,
-    DnsConfig,
     MetadataConfig,
     PeerConfig,
     SqliteMetadataConfig,
@@ -86,11 +85,7 @@ def test_a_node_may_begin_alone_or_wait_to_be_added() -> None:
         ({"name": "x" * 64}, "cluster.name: must be 1 to 63 letters, digits"),
         ({"peers": peers(("ü", "b:1"))}, "cluster.peers[0].id: must be 1 to 63 letters"),
         ({"join": True}, "cluster.join: a node that is added by others begins without peers"),
-        ({"discovery": "dns", "peers": ()}, "cluster.dns.name: is needed with"),
-        (
-            {"discovery": "dns", "dns": DnsConfig(name="x")},
-            "cluster.peers: DNS names them (cluster.discovery); leave them out",
-        ),
+        ({"discovery": "dns"}, "cluster.dns.name: is needed with"),
         (
             {"heartbeat_interval_ms": 501},
             "cluster.heartbeat_interval_ms: must be at most half of cluster.election_timeout_ms",
