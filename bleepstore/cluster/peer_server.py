@@ -15,7 +15,6 @@ from typing import Any, Protocol
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import Factory
-from twisted.internet.protocol import Protocol as StreamProtocol
 from twisted.logger import Logger
 from twisted.protocols import amp
 
@@ -93,13 +92,14 @@ class PeerServer(Factory):
         self._guests: dict[_Guest, None] = {}
         self._at: dict[tuple[str, str], _Guest] = {}
 
-    def buildProtocol(self, addr: object) -> StreamProtocol:
-        """See IProtocolFactory: one that is too many is closed at once."""
+    def buildProtocol(self, addr: object) -> PeerConnection:
+        """See IProtocolFactory.  When too many have not said Hello, the one that has had the most
+        time for it is ended: who says it at once gets through, however many others do not."""
         host = str(getattr(addr, "host", addr))
-        unknown = sum(1 for guest in self._guests if not guest.peer)
-        if unknown >= self.settings.strangers:
+        strangers = [guest for guest in self._guests if not guest.peer]
+        if len(strangers) >= self.settings.strangers:
             self.complaints.say(host, "strangers", "too many connections that say no Hello")
-            return _TurnedAway()
+            strangers[0].connection.abort()
         self.counters.connections_accepted += 1
         guest = _Guest(self, host)
         self._guests[guest] = None
@@ -164,15 +164,6 @@ class PeerServer(Factory):
         self._guests.pop(guest, None)
         if guest.key is not None and self._at.get(guest.key) is guest:
             del self._at[guest.key]
-
-
-class _TurnedAway(StreamProtocol):
-    """One connection too many.  (No protocol at all is something that TLS does not bear.)"""
-
-    def connectionMade(self) -> None:
-        """See IProtocol."""
-        transport: Any = self.transport
-        transport.abortConnection()
 
 
 class _Guest:

@@ -166,14 +166,18 @@ class SnapshotReceiver:
         self.counters = counters
         self.arrived = arrived
         self.current: Receipt | None = None
+        self._started = False
 
     async def start(self) -> None:
         """:raises OSError: the directory cannot be made or read."""
         await self.lane.run(prepare, self.directory)
+        self._started = True
 
     async def stop(self) -> None:
         """Let the work on files end.  The connections are ended before."""
-        await self.lane.run(int)
+        if self._started:
+            self._started = False
+            await self.lane.run(int)  # once it is done, so is all that was asked before
 
     def receipt(self, connection: PeerConnection) -> Receipt:
         """The role of a connection for one snapshot."""

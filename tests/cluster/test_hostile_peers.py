@@ -192,7 +192,10 @@ def test_silence_before_hello_has_an_end(nodes: Nodes, lines: list[str]) -> None
 def test_those_who_have_not_said_hello_are_bounded(tmp_path: Path) -> None:
     nodes = Nodes(tmp_path, "a", "b", settings=PeerSettings(strangers=4))
     rude = [call_in(nodes, Rude()) for _ in range(6)]
-    assert [each.cut for each in rude] == [False] * 4 + [True] * 2
+    assert [each.cut for each in rude] == [True] * 2 + [False] * 4, "the oldest have had their time"
+    rude[5].transport.write(hello())
+    settle(nodes.clock)
+    assert b"_answer" in rude[5].got
     nodes.stop()
 
 
@@ -319,6 +322,52 @@ def test_a_spoilt_byte_harms_nothing(
     pass_time(nodes.clock, 10, 1)
     assert rude.cut
     assert len(nodes["a"].ears.heard) <= 2
+    nodes.stop()
+
+
+VALUES = st.one_of(
+    st.binary(max_size=40),
+    st.integers(-1, 1 << 64).map(lambda number: b"%d" % number),
+    st.sampled_from([messages.encode(GOOD), messages.encode_mark(SnapshotMark(3, 2)), bytes(32)]),
+)
+CALLED = st.builds(
+    lambda command, tag, arguments: {
+        b"_command": command,
+        **({b"_ask": tag} if tag else {}),
+        **arguments,
+    },
+    st.sampled_from(
+        [b"Hello", b"Ping", b"Tell", b"AppendEntries", b"Propose", b"ReadIndex"]
+        + [b"SnapshotBegin", b"SnapshotChunk", b"SnapshotFinish"] * 2
+    ),
+    st.sampled_from([b"", b"2", b"3", b"zz"]),
+    st.dictionaries(
+        st.sampled_from([b"body", b"body.1", b"term", b"mark", b"size", b"digest"])
+        | st.sampled_from([b"offset", b"data", b"_answer", b"_error"]),
+        VALUES,
+        max_size=6,
+    ),
+)
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(boxes=st.lists(CALLED, max_size=8), purpose=st.sampled_from([CONSENSUS, SNAPSHOT]))
+def test_well_formed_nonsense_harms_nothing(
+    tmp_path: Path, boxes: list[dict[bytes, bytes]], purpose: str
+) -> None:
+    nodes = Nodes(tmp_path, "a", "b")
+    rude = call_in(nodes, Rude())
+    rude.transport.write(hello(purpose=purpose))
+    settle(nodes.clock)
+    rude.transport.write(b"".join(write_box(box) for box in boxes))
+    pass_time(nodes.clock, 10, 1)
+    assert rude.cut
+    assert nodes["a"].ears.snapshots == [] or not nodes["a"].ears.snapshots[0][3].endswith(".part")
+    nodes["b"].transport.send("a", GOOD)
+    settle(nodes.clock)
+    assert nodes["a"].ears.heard[-1] == ("b", GOOD)
     nodes.stop()
 
 

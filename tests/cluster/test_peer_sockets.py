@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -283,6 +285,19 @@ async def test_plain_bytes_are_refused_where_tls_is_wanted(tmp_path: Path) -> No
         await line()
         assert a.transport.statistics()["peers_connected"] == 0
         assert b.transport.statistics()["peers_connected"] == 0
+
+
+def test_without_tls_nothing_of_it_is_made() -> None:
+    """In a process of its own, since others here have imported everything."""
+    program = (
+        "import sys\n"
+        "from twisted.internet import reactor\n"
+        "from bleepstore.cluster import transport, discovery\n"
+        "from bleepstore.cluster.wires import wires\n"
+        "wires(reactor, '127.0.0.1', 0)\n"
+        "assert 'bleepstore.cluster.tls' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
 def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
