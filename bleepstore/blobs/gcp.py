@@ -17,22 +17,24 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+from awscrt.checksums import crc32c
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from bleepstore.blobs.chunked_writer import CHUNKS, FACTOR, ChunkedWriter, Kept, Staged
 from bleepstore.blobs.cloud_names import CloudNames
 from bleepstore.blobs.gcp_calls import GcpCalls, displaced
 from bleepstore.blobs.gcp_compose import Source, reduced
 from bleepstore.blobs.gcp_messages import (
     Resource,
     allowed_name,
+    crc32c_text,
     described,
     listed_name,
     native_object,
 )
 from bleepstore.blobs.gcp_resumable import ResumableUpload, begin_resumable
-from bleepstore.blobs.gcp_writer import CHUNKS, FACTOR, GcpWriter, Kept, Staged
 from bleepstore.blobs.reachability import Reachability
 from bleepstore.errors import Displaced, InternalError, StoreError
 from bleepstore.interfaces.blobs import (
@@ -133,9 +135,10 @@ class GcpBlobStore:
                 if sent:
                     await self._calls.delete(name)
 
-            return GcpWriter(
+            return ChunkedWriter(
                 self._kept,
                 self._share,
+                crc32c,
                 begin,
                 lambda staged: self._stage_part(blob_id, name, staged),
                 drop,
@@ -148,9 +151,10 @@ class GcpBlobStore:
             self._temporary.add(blob_id)
             return await begin_resumable(self._calls, self._bucket, self._body(blob_id), {})
 
-        return GcpWriter(
+        return ChunkedWriter(
             self._kept,
             self._share,
+            crc32c,
             begin_body,
             lambda staged: self._stage_body(blob_id, placement, staged),
             lambda sent: self.delete(blob_id),
@@ -173,12 +177,13 @@ class GcpBlobStore:
                 )
         return str(locator)
 
-    def _stage_body(self, blob_id: str, placement: Placement, staged: Staged) -> None:
+    def _stage_body(self, blob_id: str, placement: Placement, staged: Staged[Resource]) -> None:
         name = self.name_of(placement.bucket, placement.key)
         resource = described(placement.description, blob_id)
         if staged.made is None:
             self._stage_bytes(blob_id, name, OBJECT, staged, resource)
             return
+        _require_whole(staged.made, staged)
         made = listed_name(staged.made)
 
         async def place(expected: str) -> Locator:
@@ -187,10 +192,11 @@ class GcpBlobStore:
 
         self._stage(blob_id, place)
 
-    def _stage_part(self, blob_id: str, name: str, staged: Staged) -> None:
+    def _stage_part(self, blob_id: str, name: str, staged: Staged[Resource]) -> None:
         if staged.made is None:
             self._stage_bytes(blob_id, name, PART, staged, {})
             return
+        _require_whole(staged.made, staged)
         locator = _located(blob_id, PART, staged.made)
 
         async def place(expected: str) -> Locator:
@@ -199,9 +205,9 @@ class GcpBlobStore:
         self._stage(blob_id, place)
 
     def _stage_bytes(
-        self, blob_id: str, name: str, kind: str, staged: Staged, resource: Resource
+        self, blob_id: str, name: str, kind: str, staged: Staged[Resource], resource: Resource
     ) -> None:
-        resource = {**resource, "crc32c": staged.crc32c}
+        resource = {**resource, "crc32c": crc32c_text(staged.crc)}
 
         async def place(expected: str) -> Locator:
             # A part's name is its own: whatever lies there is from an attempt before.
@@ -406,6 +412,14 @@ def _located(blob_id: str, kind: str, made: Resource) -> Locator:
     """The locator of what was made."""
     listed = listed_name(made)
     return Locator(blob_id, kind, listed.tag, listed.name)
+
+
+def _require_whole(made: Resource, staged: Staged[Resource]) -> None:
+    """:raises InternalError: the cloud has other bytes than were sent."""
+    if int(made.get("size", -1)) != staged.size:
+        raise InternalError("Cloud Storage kept another number of bytes than were sent")
+    if made.get("crc32c") != crc32c_text(staged.crc):
+        raise InternalError("Cloud Storage kept other bytes than were sent")
 
 
 def _upload(blob_id: str, directory: str) -> Locator:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from bleepstore.blobs import chunked_writer
 from bleepstore.blobs.gcp_calls import JSON, GcpCalls, displaced
 from bleepstore.blobs.gcp_messages import Resource, query, upload_path
 from bleepstore.errors import InternalError
@@ -120,3 +121,6 @@ async def begin_resumable(
         raise InternalError("Cloud Storage began an upload without saying where")
     # The server stays the configured one, whatever host it calls itself.
     return ResumableUpload(calls, f"{place.path}?{place.query}".encode())
+
+
+assert chunked_writer.UNIT % UNIT == 0, "chunks are what the service takes"

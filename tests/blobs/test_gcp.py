@@ -11,10 +11,10 @@ import pytest
 import pytest_twisted
 from twisted.internet import reactor
 
+from bleepstore.blobs.chunked_writer import SMALL_TOGETHER
 from bleepstore.blobs.gcp import GcpBlobStore
 from bleepstore.blobs.gcp_connection import gcp_authorizer, gcp_store
 from bleepstore.blobs.gcp_messages import allowed_name
-from bleepstore.blobs.gcp_writer import SMALL_TOGETHER
 from bleepstore.config.sections import GcpStorageConfig
 from bleepstore.errors import (
     AccessDenied,
