@@ -28,6 +28,7 @@ from bleepstore.raft.messages import (
     TimeoutNow,
     Vote,
 )
+from bleepstore.raft.outbox import NOTHING
 from bleepstore.raft.plausible import plausible
 from bleepstore.raft.problems import NotLeader
 from bleepstore.raft.reads import FAILED, FollowerReads, Waiting
@@ -70,12 +71,14 @@ class Raft(View):
         replica = Replica(node_id, settings, log, hard_state, snapshot, commit, applied, jitter)
         super().__init__(replica)
         self._candidacy: Candidacy | None = None
+        self._touched = True
         self._reads = FollowerReads(settings.election_ticks, jitter(1 << 48))
 
     # -- what goes in
 
     def tick(self) -> None:
         """Some time has passed: one unit of the settings."""
+        self._touched = True
         replica = self._replica
         replica.now += 1
         if self._leadership is not None:
@@ -100,8 +103,10 @@ class Raft(View):
             return "it comes in the name of this node itself"
         if not plausible(message):
             return f"{type(message).__name__} holds what cannot be"
+        self._touched = True
         refused: str = _STEPS[type(message)](self, sender, message)
-        self._settle()
+        if self._leadership is not None:
+            self._settle()
         return refused
 
     def propose(self, payloads: Sequence[bytes]) -> int:
@@ -120,6 +125,7 @@ class Raft(View):
         It is FAILED (-1) when there is no leader, when it changes, and when nothing is confirmed
         within ``election_ticks``.
         """
+        self._touched = True
         replica = self._replica
         if self._leadership is not None:
             self._leadership.read(context)
@@ -158,6 +164,7 @@ class Raft(View):
 
         :raises ValueError: that one is not under way.
         """
+        self._touched = True
         replica = self._replica
         replica.persisted(number)
         replica.outbox.release()
@@ -173,15 +180,18 @@ class Raft(View):
 
         :raises ValueError: that was not given to it.
         """
+        self._touched = True
         self._replica.confirm_applied(index)
 
     def snapshot_sent(self, to: str, index: int) -> None:
         """A snapshot that stands for ``index`` has arrived at a node; 0: it could not be sent."""
+        self._touched = True
         if self._leadership is not None:
             self._leadership.snapshot_sent(to, index)
 
     def peer_lost(self, peer: str) -> None:
         """The connection to a peer broke: what was on its way may be lost."""
+        self._touched = True
         if self._leadership is not None:
             self._leadership.lost(peer)
 
@@ -196,7 +206,7 @@ class Raft(View):
     def has_effects(self) -> bool:
         """Whether :meth:`take` would give anything."""
         replica, leadership = self._replica, self._leadership
-        return bool(
+        return self._touched and bool(
             replica.outbox.messages
             or (leadership is not None and leadership.due)
             or replica.persist_due
@@ -210,21 +220,23 @@ class Raft(View):
 
         :raises Exception: what the log raised when it was read: the node must stop.
         """
+        if not self._touched:
+            return NOTHING
+        self._touched = False
         replica = self._replica
         if self._leadership is not None:
             self._leadership.flush()
         elif self._reads.due:
             question = ReadIndex(replica.term, self._reads.question())
             replica.send(replica.leader, question)
-        persist = replica.next_persist() if replica.persist_due else None
-        apply = replica.next_apply() if replica.apply_due else ()
-        return replica.outbox.empty(persist, apply)
+        return replica.outbox.empty(replica.next_persist(), replica.next_apply())
 
     # -- changes of role and term
 
     def _lead(self) -> Leadership:
         if self._leadership is None:
             raise NotLeader(self._replica.leader)
+        self._touched = True
         return self._leadership
 
     def _follow(self, term: int, leader: str, reason: str) -> None:

@@ -46,6 +46,7 @@ class Leadership:
         settings = replica.settings
         self.peers: dict[str, Progress] = {}
         self._voting: list[Progress] = []
+        self._counts_itself = True
         self.due = True
         self.transferee = ""
         self._transfer_deadline = 0
@@ -113,6 +114,7 @@ class Leadership:
         for new in sorted(current - self.peers.keys()):
             self.peers[new] = Progress(self._term_start, replica.now)
         voters = replica.members.voters
+        self._counts_itself = replica.id in voters
         self._voting = [peer for node_id, peer in self.peers.items() if node_id in voters]
 
     # -- time
@@ -136,7 +138,7 @@ class Leadership:
     def _reached(self, theirs: list[int], own: int) -> int:
         """What a majority of the voters has reached.  A leader that is no member any more does
         not count itself (thesis section 4.2.2)."""
-        if self._replica.is_voter:
+        if self._counts_itself:
             theirs.append(own)
         return quorum.committed_index(theirs)
 
@@ -185,8 +187,7 @@ class Leadership:
     @property
     def dismissed(self) -> bool:
         """The change that removes this node is committed: it must step down (thesis 4.2.2)."""
-        replica = self._replica
-        return not replica.is_voter and replica.members.index <= replica.commit
+        return not self._counts_itself and self._replica.members.index <= self._replica.commit
 
     def lost(self, sender: str) -> None:
         """The connection to a peer broke: what was on its way may be lost."""

@@ -30,20 +30,16 @@ LIMIT = 1 << 62
 """Terms, indexes and rounds stay below it: a store's integers have 63 bits."""
 
 
-def _in_range(*values: int) -> bool:
-    return min(values) >= 0 and max(values) < LIMIT
-
-
 def _request_vote(message: RequestVote) -> bool:
     index, term = message.last_index, message.last_term
-    return _in_range(message.term, index, term) and 0 < message.term > term >= (index > 0)
+    return 0 <= term < message.term < LIMIT and 0 <= index < LIMIT and term >= (index > 0)
 
 
 def _append_entries(message: AppendEntries) -> bool:
     index, term = message.prev_index, message.prev_term
-    if not _in_range(message.term, index, term, message.commit, message.round):
+    if not (0 <= index < LIMIT and 0 <= message.commit < LIMIT and 0 <= message.round < LIMIT):
         return False
-    if (index == 0) != (term == 0):
+    if term < 0 or (index == 0) != (term == 0):
         return False
     for entry in message.entries:
         index += 1
@@ -54,7 +50,7 @@ def _append_entries(message: AppendEntries) -> bool:
         term = entry.term
     if message.entries and not message.entries[0].term:
         return False
-    return term <= message.term and index < LIMIT and message.term > 0
+    return term <= message.term < LIMIT and index < LIMIT and message.term > 0
 
 
 def _members_readable(entry: Entry) -> bool:
@@ -65,27 +61,30 @@ def _members_readable(entry: Entry) -> bool:
 
 
 def _appended(message: Appended) -> bool:
-    return _in_range(
-        message.term, message.index, message.round, message.hint_index, message.hint_term
+    return (
+        0 <= message.term < LIMIT
+        and 0 <= message.index < LIMIT
+        and 0 <= message.round < LIMIT
+        and 0 <= message.hint_index < LIMIT
+        and 0 <= message.hint_term < LIMIT
     )
 
 
 def _install_snapshot(message: InstallSnapshot) -> bool:
     mark = message.mark
     return (
-        _in_range(message.term, mark.index, mark.term)
-        and mark.index > 0
-        and 0 < mark.term <= message.term
+        0 < mark.index < LIMIT
+        and 0 < mark.term <= message.term < LIMIT
         and well_formed(mark.members)
     )
 
 
 def _term_only(message: Vote | TimeoutNow | ReadIndex) -> bool:
-    return _in_range(message.term)
+    return 0 <= message.term < LIMIT
 
 
 def _read_index_answer(message: ReadIndexAnswer) -> bool:
-    return _in_range(message.term) and -1 <= message.index < LIMIT
+    return 0 <= message.term < LIMIT and -1 <= message.index < LIMIT
 
 
 _CHECKS: Mapping[type, Callable[[Any], bool]] = {

@@ -172,8 +172,10 @@ class Replica:
             return not self._applying
         return log.handed < log.last_index or self._state_dirty
 
-    def next_persist(self) -> Persist:
-        """What is to be made durable now; see :attr:`persist_due`."""
+    def next_persist(self) -> Persist | None:
+        """What is to be made durable now, if anything is."""
+        if not self.persist_due:
+            return None
         self._persists += 1
         hard_state = HardState(self.term, self.vote) if self._state_dirty else None
         self._state_dirty = False
@@ -208,6 +210,8 @@ class Replica:
 
     def next_apply(self) -> tuple[Entry, ...]:
         """Entries that are committed, durable here, and not given out before."""
+        if not self.apply_due:
+            return ()
         high = min(self.commit, self.log.durable) + 1
         batch = self.log.entries(self.applied + 1, high, self.settings.max_bytes)
         self._applying = batch[-1].index
