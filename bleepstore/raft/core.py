@@ -205,15 +205,12 @@ class Raft(View):
     @property
     def has_effects(self) -> bool:
         """Whether :meth:`take` would give anything."""
+        if not self._touched:
+            return False
         replica, leadership = self._replica, self._leadership
-        return self._touched and bool(
-            replica.outbox.messages
-            or (leadership is not None and leadership.due)
-            or replica.persist_due
-            or replica.apply_due
-            or self._reads.due
-            or replica.outbox.waiting
-        )
+        if replica.outbox.messages or (self._reads.due if leadership is None else leadership.due):
+            return True
+        return replica.persist_due or replica.apply_due or replica.outbox.waiting
 
     def take(self) -> Effects:
         """Everything that is due, once.

@@ -19,7 +19,8 @@ def append(replica: Replica, leader: str, message: AppendEntries) -> str:
     """Take entries in, learn the commit index, and answer."""
     log = replica.log
     previous, entries = message.prev_index, message.entries
-    if not entry_matches(replica, previous, message.prev_term):
+    at_end = previous == log.last_index and message.prev_term == log.last_term
+    if not at_end and not entry_matches(replica, previous, message.prev_term):
         if previous <= replica.commit:
             return f"entry {previous}, which is committed here, is of another term there"
         _reject(replica, leader, message)
@@ -28,7 +29,7 @@ def append(replica: Replica, leader: str, message: AppendEntries) -> str:
     if entries:
         if log.unpersisted > replica.settings.max_uncommitted_bytes:
             return ""  # the disk is behind: as if it were lost, until the leader tries again
-        new = log.new_among(entries)
+        new = entries if at_end else log.new_among(entries)
         if new:
             first = new[0].index
             if first <= log.last_index:

@@ -132,7 +132,8 @@ class Leadership:
         if now >= self._beat_at:
             self._beat_at = now + replica.settings.heartbeat_ticks
             self._begin_round()
-            self._hurry_transfer()
+            if self.transferee:
+                self._hurry_transfer()
         return ""
 
     def _reached(self, theirs: list[int], own: int) -> int:
@@ -163,9 +164,12 @@ class Leadership:
             if peer.state is SNAPSHOT and message.index >= replica.log.first_index - 1:
                 peer.probe(message.index + 1)
             if peer.acknowledged(message.index):
-                self.due = True
-                self.advance_commit()
-                self._hurry_transfer()
+                if message.index > replica.commit:
+                    self.advance_commit()
+                if peer.next <= replica.log.last_index or peer.told < replica.commit:
+                    self.due = True
+                if self.transferee:
+                    self._hurry_transfer()
             return ""
         hint = replica.log.last_at_most(message.hint_index, message.hint_term)
         retry = 1 + min(hint, message.hint_index)  # maybe of entries that are gone: a snapshot
@@ -300,7 +304,7 @@ class Leadership:
         drafts: dict[int, AppendEntries] = {}
         for node_id, peer in self.peers.items():
             quiet = True
-            while peer.may_send(most) and (peer.next <= last or peer.state is PROBE):
+            while (peer.next <= last or peer.state is PROBE) and peer.may_send(most):
                 if not self._send_entries(node_id, peer, drafts):
                     break
                 quiet = False
