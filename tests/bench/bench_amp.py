@@ -59,7 +59,7 @@ class Wire:
     getHost = getPeer
 
 
-def _join(one: Any, other: Any) -> tuple[Wire, Wire]:
+def join(one: Any, other: Any) -> tuple[Wire, Wire]:
     here, there = Wire(), Wire()
     here.other, there.other = other, one
     other.makeConnection(there)
@@ -67,7 +67,7 @@ def _join(one: Any, other: Any) -> tuple[Wire, Wire]:
     return here, there
 
 
-class _Asking(AnsweredOnly):
+class Asking(AnsweredOnly):
     def __init__(self) -> None:
         self.answers = 0
 
@@ -76,7 +76,7 @@ class _Asking(AnsweredOnly):
         self.answers += 1
 
 
-class _Answering(AnsweredOnly):
+class Answering(AnsweredOnly):
     inbox: Inbox
 
     def asked(self, connection: Any, name: bytes, box: Any, tag: Any) -> None:
@@ -86,13 +86,13 @@ class _Answering(AnsweredOnly):
 def round_trip(request: Message, answer: Message) -> Callable[[], None]:
     """One round trip as the transport makes it: encoded, framed, read, decoded, both ways."""
     clock, settings, counters = Clock(), PeerSettings(), Counters()
-    asking, answering = _Asking(), _Answering()
+    asking, answering = Asking(), Answering()
     caller = PeerConnection(clock, settings, counters, asking, calls=True)
     called = PeerConnection(clock, settings, counters, answering, calls=False)
     answering.inbox = Inbox(
         clock, settings, counters, lambda _, __: answering.inbox.answer(answer), called
     )
-    here, there = _join(caller, called)
+    here, there = join(caller, called)
     caller.admit("b")
     called.admit("a")
     command = CALLS[type(request)].command
@@ -117,7 +117,7 @@ def stock_round_trip(request: Message, answer: Message) -> Callable[[], None]:
             return {"body": messages.encode(answer)}
 
     caller, called = amp.AMP(), Called()
-    here, there = _join(caller, called)
+    here, there = join(caller, called)
     command = CALLS[type(request)].command
 
     def once() -> None:

@@ -24,7 +24,7 @@ from bleepstore.cluster.peer_settings import Counters, PeerSettings
 from bleepstore.raft import messages
 from bleepstore.raft.core import Raft, Settings
 from bleepstore.raft.messages import Appended, AppendEntries, Member, Members, Message
-from tests.bench.bench_amp import _Answering, _Asking, _join
+from tests.bench.bench_amp import Answering, Asking, join
 from tests.raft.cluster import Disk
 
 IDS = ("a", "b", "c")
@@ -125,12 +125,12 @@ def carried(said: list[Message]) -> Callable[[], None]:
     """A call that carries messages over AMP: each AppendEntries as a call, each Appended as the
     answer to one."""
     clock, settings, counters = Clock(), PeerSettings(), Counters()
-    asking, answering = _Asking(), _Answering()
+    asking, answering = Asking(), Answering()
     caller = PeerConnection(clock, settings, counters, asking, calls=True)
     called = PeerConnection(clock, settings, counters, answering, calls=False)
     received: list[Message] = []
     answering.inbox = Inbox(clock, settings, counters, lambda _, m: received.append(m), called)
-    here, there = _join(caller, called)
+    here, there = join(caller, called)
     caller.admit("b")
     called.admit("a")
     command = CALLS[AppendEntries].command
