@@ -34,6 +34,7 @@ def recorder(
         )
         if intent.command:
             final = decode(intent.command)
+            tx.write_contents()  # those of the commands before must not be rolled back with it
             counters, written = tx.counters(), tx.written
             tx.execute("SAVEPOINT rehearsal")
             yield from rehearsed[type(final)](tx, final)

@@ -31,6 +31,7 @@ from bleepstore.model.commands import (
     ForgetBlobs,
     OpenEpoch,
     PutObject,
+    RecordIntent,
     Written,
     decode,
     encode,
@@ -93,6 +94,25 @@ def test_a_bucket_that_is_made_anew_within_a_group_has_nothing_of_the_old_one(
     held = replica.connection.execute("SELECT bucket_id, key FROM versions").fetchall()
     assert ids == [(2,)]
     assert held == [(2, b"b")]
+
+
+def test_a_rehearsal_takes_nothing_of_the_commands_before_it_in_its_group(
+    replica: Replica,
+) -> None:
+    replica.apply(bucket(), put("key", b"old", blob="old"))
+    final = put("key", b"new", blob="new")
+    intent = Intent(
+        intent_id="i",
+        blob_id="new",
+        bucket="bucket",
+        key="key",
+        name="bucket/key",
+        command=encode(final),
+    )
+    # The rehearsed command drops a content that names a blob, so it writes all that wait.
+    replica.apply(put("other", b"other", blob="o"), RecordIntent(at=1, intent=intent))
+    manifest = Reader(replica.connection).get_object("bucket", "other", "", True).manifest
+    assert manifest == Manifest((Extent(5, "o"),))
 
 
 def test_a_refused_command_leaves_its_group_as_if_it_had_not_been_there() -> None:
