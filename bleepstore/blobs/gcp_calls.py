@@ -61,13 +61,19 @@ class GcpCalls:
     """Calls on the objects of one bucket.
 
     :param base: path of the endpoint, before that of the API; usually ``""``.
+    :param project: that requests are billed to ("Requester Pays"); ``""``: the bucket's own.
     """
 
-    def __init__(self, service: Service, origin: Origin, base: str, bucket: str) -> None:
+    def __init__(
+        self, service: Service, origin: Origin, base: str, bucket: str, project: str = ""
+    ) -> None:
         self.service = service
         self._origin = origin
         self._base = base.encode()
         self._bucket = bucket
+        self._billed: tuple[Header, ...] = (
+            ((b"x-goog-user-project", project.encode()),) if project else ()
+        )
 
     def request(
         self,
@@ -81,7 +87,7 @@ class GcpCalls:
             method=method,
             origin=self._origin,
             target=self._base + target,
-            headers=headers,
+            headers=(*headers, *self._billed),
             body=body,
         )
 

@@ -58,5 +58,5 @@ def gcp_store(
         dice,
         policy,
     )
-    calls = GcpCalls(service, origin, base, config.bucket)
+    calls = GcpCalls(service, origin, base, config.bucket, config.project)
     return GcpBlobStore(calls, config.bucket, config.prefix, clock, (near, client))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from bleepstore.config.sections import AwsStorageConfig, Config
+from bleepstore.config.sections import AwsStorageConfig, Config, GcpStorageConfig
 
 Found = list[tuple[str, str]]
 """Dotted keys, and what is wrong with each."""
@@ -12,14 +12,19 @@ Found = list[tuple[str, str]]
 
 def cloud_problems(config: Config) -> Found:
     """What keeps a node from being a gateway, where it is to be one."""
-    if config.storage.backend != "aws":
+    backend = config.storage.backend
+    if backend == "aws":
+        found = _aws(config.storage.aws)
+    elif backend == "gcp":
+        found = _gcp(config.storage.gcp)
+    else:
         return []
-    found = _aws(config.storage.aws)
     if config.metadata.engine == "raft":
-        found.append(
-            ("storage.backend", "aws needs metadata that one process has: changes of a key are "
-             "put in order there; choose metadata.engine sqlite")
-        )  # fmt: skip
+        sentence = (
+            f"{backend} needs metadata that one process has: changes of a key are put in order "
+            "there; choose metadata.engine sqlite"
+        )
+        found.append(("storage.backend", sentence))
     return found
 
 
@@ -32,6 +37,15 @@ def _aws(aws: AwsStorageConfig) -> Found:
     if bool(aws.access_key_id) != bool(aws.secret_access_key):
         missing = "secret_access_key" if aws.access_key_id else "access_key_id"
         found.append((f"storage.aws.{missing}", "must be given with the other one"))
+    return found
+
+
+def _gcp(gcp: GcpStorageConfig) -> Found:
+    found: Found = []
+    if not gcp.bucket:
+        found.append(("storage.gcp.bucket", "must be given"))
+    if gcp.endpoint_url and not _is_endpoint(gcp.endpoint_url):
+        found.append(("storage.gcp.endpoint_url", "must be an http or https URL of a host"))
     return found
 
 

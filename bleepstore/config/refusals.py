@@ -25,7 +25,7 @@ from bleepstore.config.sections import (
 LISTEN_KINDS = ("tcp", "tcp6", "ssl", "tls", "systemd", "unix")
 
 _UNSERVED_ENGINES = frozenset({"local", "dynamodb", "firestore", "cosmos"})
-_UNSERVED_BACKENDS = frozenset({"gcp", "azure"})
+_UNSERVED_BACKENDS = frozenset({"azure"})
 _NOT_YET = "is not in this version of BleepStore"
 
 
@@ -148,7 +148,7 @@ def _unserved(config: Config) -> list[tuple[str, str]]:
         found.append(("metadata.engine", f"{engine} {_NOT_YET}; choose sqlite, memory or raft"))
     if backend in _UNSERVED_BACKENDS:
         found.append(
-            ("storage.backend", f"{backend} {_NOT_YET}; choose local, memory, sqlite or aws")
+            ("storage.backend", f"{backend} {_NOT_YET}; choose local, memory, sqlite, aws or gcp")
         )
     for name, section, default, what in (
         ("encryption", config.encryption, EncryptionConfig(), "encryption"),

@@ -223,7 +223,13 @@ class GcpStorageConfig(Section, frozen=True, kw_only=True):
     """Object data in Google Cloud Storage."""
 
     bucket: Annotated[str, Setting("The bucket that holds everything.")] = ""
-    project: Annotated[str, Setting("Google Cloud project.")] = ""
+    project: Annotated[
+        str,
+        Setting(
+            "The project that requests are billed to, where it is not the bucket's own; needed "
+            "for buckets whose requester pays."
+        ),
+    ] = ""
     prefix: Annotated[str, Setting("Put before every key.")] = ""
     endpoint_url: Annotated[str, Setting("Another endpoint than Google's.")] = ""
     credentials_file: Annotated[str, Setting("While empty, Google's usual chain.")] = ""

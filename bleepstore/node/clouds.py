@@ -13,8 +13,9 @@ from bleepstore.interfaces.threads import IThreads
 
 if TYPE_CHECKING:
     from bleepstore.blobs.aws import AwsBlobStore
+    from bleepstore.blobs.gcp import GcpBlobStore
 
-CLOUDS = ("aws",)
+CLOUDS = ("aws", "gcp")
 """The backends that are clouds."""
 
 
@@ -23,10 +24,11 @@ def wall_clock() -> int:
     return time.time_ns() // 1_000_000
 
 
-def build_cloud(config: Config, reactor: IReactorTime, threads: IThreads) -> AwsBlobStore:
+def build_cloud(
+    config: Config, reactor: IReactorTime, threads: IThreads
+) -> AwsBlobStore | GcpBlobStore:
     """The store.  Nothing is connected before it starts to be used."""
     # Imported where it is chosen: a node that keeps its own data pays nothing for it.
-    from bleepstore.blobs.aws_connection import aws_store
     from bleepstore.remote.connections import endpoints
     from bleepstore.remote.surroundings import Surroundings
 
@@ -35,7 +37,14 @@ def build_cloud(config: Config, reactor: IReactorTime, threads: IThreads) -> Aws
 
     endpoint_for = endpoints(reactor, _ca_bundle())
     near = Surroundings(os.environ, read_file, wall_clock, reactor, endpoint_for, os.urandom)
-    return aws_store(config.storage.aws, near, reactor, wall_clock, endpoint_for, os.urandom)
+    spoken = (near, reactor, wall_clock, endpoint_for, os.urandom)
+    if config.storage.backend == "gcp":
+        from bleepstore.blobs.gcp_connection import gcp_store
+
+        return gcp_store(config.storage.gcp, *spoken)
+    from bleepstore.blobs.aws_connection import aws_store
+
+    return aws_store(config.storage.aws, *spoken)
 
 
 def _read(path: str) -> bytes:

@@ -21,6 +21,7 @@ UNUSABLE = (UnusableStore, UnusableDatabase, UnusableLog)
 
 if TYPE_CHECKING:
     from bleepstore.blobs.aws import AwsBlobStore
+    from bleepstore.blobs.gcp import GcpBlobStore
     from bleepstore.blobs.local import LocalBlobStore
     from bleepstore.blobs.memory import MemoryBlobStore
     from bleepstore.blobs.sqlite import SqliteBlobStore
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
 
 Embedded: TypeAlias = "SqliteMetadata | MemoryMetadata"
 Metadata: TypeAlias = "Embedded | ReplicatedMetadata"
-Blobs: TypeAlias = "LocalBlobStore | MemoryBlobStore | SqliteBlobStore | AwsBlobStore"
+Blobs: TypeAlias = (
+    "LocalBlobStore | MemoryBlobStore | SqliteBlobStore | AwsBlobStore | GcpBlobStore"
+)
 
 
 def lock_data(config: Config) -> tuple[DataLock, ...]:

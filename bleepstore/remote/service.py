@@ -12,7 +12,12 @@ from twisted.logger import Logger
 from bleepstore.interfaces.threads import Now
 from bleepstore.remote.client import RemoteClient
 from bleepstore.remote.exchange import Answer
-from bleepstore.remote.failures import Refusal, RemoteFailure, Unreachable
+from bleepstore.remote.failures import (
+    CredentialsUnavailable,
+    Refusal,
+    RemoteFailure,
+    Unreachable,
+)
 from bleepstore.remote.refusals import ReadRefusal
 from bleepstore.remote.requests import ByteSource, RemoteRequest, Upload
 from bleepstore.remote.retries import (
@@ -200,7 +205,12 @@ class Service:
     async def _attempt(
         self, request: RemoteRequest, body: _Replays, accept: Container[int], head: float | None
     ) -> Answer:
-        signed = await self._authorizer.authorize(request)
+        try:
+            signed = await self._authorizer.authorize(request)
+        except (Refusal, Unreachable) as failure:
+            # What a place of credentials answers says nothing of what was asked for here; and it
+            # was asked as often as it made sense.
+            raise CredentialsUnavailable(f"no credentials: {failure}") from failure
         answer = await self._client.exchange(signed, body.source(), body.length, head)
         if answer.status in accept:
             return answer

@@ -480,6 +480,14 @@ async def test_a_check_asks_as_little_as_it_can(world: World) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_another_project_is_billed_where_one_is_set(world: World) -> None:
+    await world.store().check()
+    assert world.gcs.billed == [None]
+    await world.store(project="payer").check()
+    assert world.gcs.billed == [None, "payer"]
+
+
+@pytest_twisted.ensureDeferred
 async def test_an_emulator_without_tls_is_sent_no_token_of_this_machine(world: World) -> None:
     near = world.machine.near
     emulator = Origin("http", "127.0.0.1", 9023)

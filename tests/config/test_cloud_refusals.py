@@ -44,5 +44,13 @@ def test_a_key_has_two_halves() -> None:
     assert "hunter2" not in said
 
 
+def test_a_gateway_to_google() -> None:
+    gcp = {"STORAGE__BACKEND": "gcp", "STORAGE__GCP__BUCKET": "backing"}
+    assert problems(**gcp) == ""
+    assert "storage.gcp.bucket: must be given" in problems(STORAGE__BACKEND="gcp")
+    said = problems(**gcp, STORAGE__GCP__ENDPOINT_URL="host:9000")
+    assert "storage.gcp.endpoint_url: must be an http or https URL of a host" in said
+
+
 def test_what_is_not_used_is_not_looked_at() -> None:
     assert problems(STORAGE__AWS__ENDPOINT_URL="nonsense") == ""

@@ -60,6 +60,7 @@ class FakeGcs:
     :ivar failures: statuses with which the next requests, whatever they are, are answered.
     :ivar log: method and path with its parameters of each request that was answered well.
     :ivar refused: why requests were refused.
+    :ivar billed: the projects that requests were to be billed to.
     """
 
     app = Klein()
@@ -73,6 +74,7 @@ class FakeGcs:
         self.failures: list[int] = []
         self.log: list[str] = []
         self.refused: list[str] = []
+        self.billed: list[str | None] = []
 
     @app.route("/", branch=True)
     def serve(self, request: IRequest) -> bytes:
@@ -85,6 +87,7 @@ class FakeGcs:
             answer = self._dispatch(request, path, query)
         except Refused as refusal:
             return self._refuse(request, refusal)
+        self.billed.append(request.getHeader("x-goog-user-project"))
         self.log.append(f"{request.method.decode()} {request.uri.decode()}")
         return answer
 

@@ -80,7 +80,7 @@ class GoogleTokens:
         try:
             fields = _form(request)
             if fields.get("grant_type") == _JWT:
-                scope = self._verify(fields["assertion"], f"https://{request.getHeader('host')}")
+                scope = self._verify(fields["assertion"], request.getHeader("host") or "")
             elif fields.get("grant_type") == "refresh_token":
                 client = self.users.get(fields.get("refresh_token", ""))
                 if client != (fields.get("client_id"), fields.get("client_secret")):
@@ -92,7 +92,7 @@ class GoogleTokens:
             return self._refuse(request, 400, str(why))
         return self._give(scope)
 
-    def _verify(self, assertion: str, audience: str) -> str:
+    def _verify(self, assertion: str, host: str) -> str:
         header, claims, signature = assertion.split(".")
         if _part(header) != {"alg": "RS256", "typ": "JWT", "kid": "key-1"}:
             raise Strict("header")
@@ -109,7 +109,7 @@ class GoogleTokens:
             )
         except InvalidSignature:
             raise Strict("Invalid JWT Signature.") from None
-        if said["aud"] != account.token_uri or not said["aud"].startswith(audience):
+        if said["aud"] != account.token_uri or f"://{host}/" not in said["aud"]:
             raise Strict("aud")
         now = self.now() // 1000
         if not (said["iat"] <= now < said["exp"] <= said["iat"] + 3600):

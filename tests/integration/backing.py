@@ -1,7 +1,10 @@
-"""A gateway and the S3 server behind it, which is another BleepStore."""
+"""Gateways, and what is behind them: another BleepStore, or a fake of Cloud Storage."""
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +16,7 @@ from botocore.config import Config
 from tests.integration import clients
 from tests.integration.daemon import Daemon
 
+ROOT = Path(__file__).parents[2]
 BUCKET = "backing"
 PREFIX = "gateway/"
 
@@ -50,6 +54,44 @@ def gateway_settings(url: str, settings: Mapping[str, Any] | None = None) -> dic
         **merged.get("storage", {}),
     }
     return merged
+
+
+@contextmanager
+def cloud_storage(directory: Path) -> Iterator[dict[str, Any]]:
+    """A process that is Cloud Storage with one bucket; the settings of a gateway to it."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.fakes.gcs", BUCKET],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        found = re.fullmatch(r"listening on (\d+) (.+)\n", process.stdout.readline())
+        assert found is not None, "the fake of Cloud Storage did not start"
+        key = directory / "key.json"
+        key.write_text(found[2])
+        yield {
+            "bucket": BUCKET,
+            "prefix": PREFIX,
+            "endpoint_url": f"http://127.0.0.1:{found[1]}",
+            "credentials_file": str(key),
+        }
+    finally:
+        process.terminate()
+        process.wait()
+        process.stdout.close()
+
+
+@contextmanager
+def google_gateway(directory: Path, settings: Mapping[str, Any] | None = None) -> Iterator[Daemon]:
+    """A gateway to Cloud Storage."""
+    (directory / "front").mkdir()
+    with cloud_storage(directory) as gcp:
+        merged = dict(settings or {})
+        merged["storage"] = {"backend": "gcp", "gcp": gcp, **merged.get("storage", {})}
+        with Daemon(directory / "front", merged) as front:
+            yield front
 
 
 @contextmanager

@@ -14,16 +14,16 @@ import boto3
 import pytest
 
 from tests.integration import clients
-from tests.integration.backing import gateway
+from tests.integration.backing import gateway, google_gateway
 from tests.integration.daemon import Daemon
 from tests.integration.world import SETTINGS, World
 
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(scope="session", params=["local", "aws"])
+@pytest.fixture(scope="session", params=["local", "aws", "gcp"])
 def backend(request: pytest.FixtureRequest) -> str:
-    """Where the bytes are: on the disk, or behind a gateway to another S3."""
+    """Where the bytes are: on the disk, or behind a gateway to another S3 or Cloud Storage."""
     name: str = request.param
     return name
 
@@ -35,6 +35,9 @@ def serving(
     """A server on a backend; it must not have logged a traceback in the end."""
     if backend == "local":
         with Daemon(directory, settings) as daemon:
+            yield daemon
+    elif backend == "gcp":
+        with google_gateway(directory, settings) as daemon:
             yield daemon
     else:
         with gateway(directory, settings) as (daemon, _):

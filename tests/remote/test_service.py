@@ -10,7 +10,13 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectionRefusedError
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
-from bleepstore.remote.failures import CredentialsUnavailable, Fault, Refusal, Unreachable
+from bleepstore.remote.failures import (
+    CredentialsUnavailable,
+    Fault,
+    ProviderError,
+    Refusal,
+    Unreachable,
+)
 from bleepstore.remote.refusals import read_google_refusal
 from bleepstore.remote.requests import RemoteRequest, Upload
 from bleepstore.remote.retries import Policy
@@ -30,8 +36,11 @@ class Signing:
         self.signed = 0
         self.rejections = 0
         self.missing = False
+        self.failure: Exception | None = None
 
     async def authorize(self, request: RemoteRequest) -> RemoteRequest:
+        if self.failure is not None:
+            raise self.failure
         if self.missing:
             raise CredentialsUnavailable("none found")
         self.signed += 1
@@ -243,6 +252,18 @@ def test_no_credentials_are_no_reason_to_try_again(world: World, log: list[str])
     with pytest.raises(CredentialsUnavailable):
         world.call().get()
     assert log == ["warn cloud: GET /thing failed after 1 attempts: none found"]
+
+
+@pytest.mark.parametrize(
+    "failure", [Refusal(ProviderError(status=404)), Unreachable(Fault.CONNECT)], ids=str
+)
+def test_what_a_token_endpoint_answers_is_no_answer_of_the_service(
+    world: World, failure: Exception
+) -> None:
+    world.signing.failure = failure
+    with pytest.raises(CredentialsUnavailable):
+        world.call(accept=frozenset((200, 404))).get()
+    assert not world.server.connections
 
 
 def test_bytes_are_sent_again(world: World) -> None:
