@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from zope.interface.verify import verifyObject
 
 from bleepstore.cluster.unusable import DamagedLog, UnusableLog
@@ -776,6 +777,29 @@ def test_metrics_have_unique_names_and_count_what_happened(world: World) -> None
     proposals_ = by_name["bleepstore_raft_proposals"]
     assert not isinstance(proposals_, Distribution)
     assert {s.labels: s.value for s in proposals_.samples}[("decided",)] == 1
+
+
+def test_a_change_of_role_is_logged_with_its_reason_and_standing_again_is_not(
+    world: World,
+) -> None:
+    lines: list[str] = []
+
+    def hear(event: LogEvent) -> None:
+        if event["log_namespace"].startswith("bleepstore.cluster.driver"):
+            lines.append(f"{event['log_level'].name}: {formatEvent(event)}")
+
+    globalLogPublisher.addObserver(hear)
+    try:
+        world.add(*ALL)
+        cut_off = world.follower
+        world.network.isolate(cut_off.id)
+        world.go_on(10)
+    finally:
+        globalLogPublisher.removeObserver(hear)
+    told = [line for line in lines if line.startswith(f"info: {cut_off.id} is pre-candidate")]
+    assert 1 <= len(told) <= 2, "once at the start, if at all, and once when it was cut off"
+    assert "no word from" in told[-1]
+    assert cut_off.consensus.counters.role_changes < 8
 
 
 def test_nothing_is_accepted_before_the_start(world: World, tmp_path: Path) -> None:
