@@ -17,7 +17,7 @@ from collections import deque
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.error import ConnectionClosed, ConnectionLost
 from twisted.internet.interfaces import (
     IDelayedCall,
     IPushProducer,
@@ -203,7 +203,7 @@ class PeerConnection(StreamProtocol):
         if self._closing is not None and self._closing.active():
             self._closing.cancel()
         waiting, self._waiting = self._waiting, {}
-        if reason is not None and not isinstance(reason.value, ConnectionDone | ConnectionLost):
+        if reason is not None and not isinstance(reason.value, ConnectionClosed):
             self.broken = f"{type(reason.value).__name__}: {reason.getErrorMessage()}"
         for call in waiting.values():
             self._fail(call, ConnectionLost(self.broken))

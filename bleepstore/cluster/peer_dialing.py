@@ -29,8 +29,6 @@ class Opened(Struct, frozen=True):
 
     connection: PeerConnection
     node: str
-    address: str
-    cluster: str
 
 
 class Dialer:
@@ -81,7 +79,7 @@ class Dialer:
             raise
         connection.admit(answer["node"])
         self._counters.connections_opened += 1
-        return Opened(connection, answer["node"], answer["address"], answer["cluster"])
+        return Opened(connection, answer["node"])
 
     def make(self, desk: Desk) -> PeerConnection:
         """A connection that is not made yet."""

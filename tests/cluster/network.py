@@ -14,6 +14,7 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import (
     ConnectingCancelledError,
+    ConnectionAborted,
     ConnectionDone,
     ConnectionLost,
     ConnectionRefusedError,
@@ -83,7 +84,7 @@ class End:
     def abortConnection(self) -> None:
         if not self.gone:
             self.waiting.clear()
-            self.end(ConnectionLost())
+            self.end(ConnectionAborted())
             self.network.clock.callLater(0, self.other.learn, ConnectionLost())
 
     def learn(self, reason: Exception) -> None:

@@ -26,6 +26,8 @@ from bleepstore.raft.messages import (
     Entry,
     EntryKind,
     InstallSnapshot,
+    Member,
+    Members,
     ReadIndex,
     SnapshotMark,
     TimeoutNow,
@@ -245,6 +247,20 @@ def test_a_refusal_is_declared_and_said_once(
         assert code in rude.got
         assert rude.cut
     assert len(lines) == 1
+
+
+def test_an_address_that_is_silent_is_said_once(tmp_path: Path, lines: list[str]) -> None:
+    nodes = Nodes(tmp_path, "a", "b")
+    nodes.network.freeze("h-a", "h-c")
+    members = Members((*nodes.members.nodes, Member("c", "h-c:9002"), Member("d", "")))
+    nodes["a"].transport.connect(members)
+    pass_time(nodes.clock, 20)
+    assert sorted(lines) == [
+        "Peer c: cannot be reached at h-c:9002: there was no connection within 3 s",
+        "Peer d: cannot be reached at : must be host:port, not ''",
+    ]
+    nodes.network.thaw()
+    nodes.stop()
 
 
 def test_refused_both_ways_is_said_once_a_minute(tmp_path: Path, lines: list[str]) -> None:
