@@ -199,7 +199,9 @@ class Consensus:
     def families(self) -> Iterator[Family | Distribution]:
         """Everything that is counted, for a scrape."""
         transport = self._around.transport.statistics()
-        return families(self.status(), self.counters, self._proposals.results, transport)
+        snapshots = {} if self._driver is None else self._driver.snapshotting.under_way
+        results = self._proposals.results
+        return families(self.status(), self.counters, results, transport, snapshots)
 
     async def add_member(self, node_id: str, address: str) -> None:
         """See :class:`IConsensus`."""

@@ -108,6 +108,7 @@ class Driver:
         self._contexts = 0
         self._arrived: dict[SnapshotMark, str] = {}
         self._leader = (0, "")
+        self._last_leader = ""
         self._connected: Members | None = None
         self._complaints = Complaints(around.clock.seconds)
         self.pauses = Pauses(around.clock)
@@ -318,6 +319,8 @@ class Driver:
             self._leader = leader
             self._proposals.leader_changed()
             if raft.leader:
+                self.counters.leader_changes += raft.leader != self._last_leader
+                self._last_leader = raft.leader
                 self._barriers.retry()
 
     def _hand_over(self, raft: Raft) -> None:

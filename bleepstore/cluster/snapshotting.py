@@ -79,6 +79,11 @@ class Snapshotting:
         newest = self._snapshots.newest()
         return newest[0] if newest is not None else self._log.state().snapshot
 
+    @property
+    def under_way(self) -> dict[str, int]:
+        """How many are being taken, and sent."""
+        return {"take": int(self._taking), "send": len(self._sending)}
+
     def applied(self, entries: Sequence[Entry]) -> None:
         """Entries were applied: a snapshot may be due."""
         self._bytes += sum([len(entry.data) for entry in entries])

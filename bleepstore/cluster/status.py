@@ -22,6 +22,7 @@ class Counters:
 
     :ivar elections: how often this node stood for election (pre-votes not counted).
     :ivar role_changes: of the role, the term or the known leader.
+    :ivar leader_changes: how often another node than before was found to lead.
     :ivar refused_messages: which no correct peer would have sent.
     :ivar applied_entries: of all kinds.
     :ivar append: seconds from handing entries or a vote to the disk until they are durable.
@@ -32,6 +33,7 @@ class Counters:
     def __init__(self) -> None:
         self.elections = 0
         self.role_changes = 0
+        self.leader_changes = 0
         self.refused_messages = 0
         self.messages_received = 0
         self.messages_sent = 0
@@ -140,8 +142,12 @@ def families(
     counters: Counters,
     proposals: Mapping[str, int],
     transport: Mapping[str, int],
+    snapshots: Mapping[str, int],
 ) -> Iterator[Family | Distribution]:
-    """The same for a scrape."""
+    """The same for a scrape.
+
+    :param snapshots: how many are under way, by what is done with them.
+    """
     leads = status.role == Role.LEADER.value
     roles = ("leader", "follower", "pre-candidate", "candidate", "learner", "joining")
     yield Family(
@@ -175,6 +181,13 @@ def families(
             if p.last_contact_ms >= 0
         ),
         ("peer",),
+    )
+    yield Family(
+        "gauge",
+        "bleepstore_raft_snapshots_under_way",
+        "Snapshots that are being taken or sent.",
+        tuple(Sample(count, (what,)) for what, count in snapshots.items()),
+        ("what",),
     )
     yield Family(
         "counter",

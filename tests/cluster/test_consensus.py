@@ -777,6 +777,12 @@ def test_metrics_have_unique_names_and_count_what_happened(world: World) -> None
     proposals_ = by_name["bleepstore_raft_proposals"]
     assert not isinstance(proposals_, Distribution)
     assert {s.labels: s.value for s in proposals_.samples}[("decided",)] == 1
+    follower = world.follower
+    assert follower.consensus.counters.leader_changes == 1
+    leader.kill()
+    world.until(lambda: follower.consensus.status().leader not in ("", leader.id))
+    world.go_on(0.1)
+    assert follower.consensus.counters.leader_changes == 2
 
 
 def test_a_change_of_role_is_logged_with_its_reason_and_standing_again_is_not(
