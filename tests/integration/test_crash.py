@@ -19,6 +19,13 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
+from tests.integration import backing
+from tests.integration.backing import (
+    PREFIX,
+    backing_client,
+    gateway_settings,
+    make_backing_bucket,
+)
 from tests.integration.conftest import client_of
 from tests.integration.daemon import Daemon
 
@@ -171,13 +178,17 @@ def verify(s3: Any, ledger: Ledger) -> int:
     return made
 
 
-def test_sigkill_at_random_instants(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    rounds: int = request.config.getoption("--crash-rounds")
-    seed: int = request.config.getoption("--crash-seed")
+def kill_again_and_again(
+    daemon: Daemon, rounds: int, seed: int, check: Callable[[Any], None] = lambda s3: None
+) -> None:
+    """Load a server, kill it, start it again and compare every key; so many times.
+
+    :param check: what else must hold after each start, given a client.
+    """
     dice = random.Random(seed)
     ledger = Ledger()
     interrupted = made = 0
-    daemon = Daemon(tmp_path).start()
+    daemon.start()
     try:
         s3 = client_of(daemon)
         s3.create_bucket(Bucket=BUCKET)
@@ -202,8 +213,49 @@ def test_sigkill_at_random_instants(tmp_path: Path, request: pytest.FixtureReque
             s3.close()
             s3 = client_of(daemon)
             made += verify(s3, ledger)
+            check(s3)
         s3.close()
     finally:
         daemon.kill()
     assert interrupted >= rounds, "the kills must hit writes that are under way"
     print(f"{rounds} kills, {interrupted} writes under way, {made} of them had been made")
+
+
+def test_sigkill_at_random_instants(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    rounds: int = request.config.getoption("--crash-rounds")
+    seed: int = request.config.getoption("--crash-seed")
+    kill_again_and_again(Daemon(tmp_path), rounds, seed)
+
+
+def test_sigkill_of_a_gateway(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """Also, what the index describes is what lies in the cloud, to the byte, and no more."""
+    rounds = max(1, request.config.getoption("--crash-rounds") // 3)
+    seed: int = request.config.getoption("--crash-seed")
+    (tmp_path / "behind").mkdir()
+    (tmp_path / "front").mkdir()
+    with Daemon(tmp_path / "behind") as behind:
+        make_backing_bucket(behind.url)
+        cloud = backing_client(behind.url)
+
+        def require_agreement(s3: Any) -> None:
+            """By now every key was read, and so settled; and a stop settles no more."""
+            described = {
+                f"{PREFIX}{BUCKET}/{entry['Key']}": entry["Size"]
+                for page in s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
+                for entry in page.get("Contents", ())
+            }
+            lying = {
+                entry["Key"]: entry["Size"]
+                for page in cloud.get_paginator("list_objects_v2").paginate(Bucket=backing.BUCKET)
+                for entry in page.get("Contents", ())
+            }
+            assert lying.items() >= described.items()
+            for name in lying.keys() - described.keys():
+                # A deletion that was committed is made good by the collector, a second later.
+                key = name.removeprefix(f"{PREFIX}{BUCKET}/")
+                with pytest.raises(s3.exceptions.ClientError, match="404"):
+                    s3.head_object(Bucket=BUCKET, Key=key)
+
+        front = Daemon(tmp_path / "front", gateway_settings(behind.url))
+        kill_again_and_again(front, rounds, seed, require_agreement)
+        cloud.close()

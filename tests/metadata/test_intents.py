@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from bleepstore.errors import (
@@ -15,11 +17,16 @@ from bleepstore.errors import (
     OperationAborted,
     PreconditionFailed,
 )
+from bleepstore.metadata.database import open_in_memory
+from bleepstore.metadata.digest import digest
+from bleepstore.metadata.machine import StateMachine
+from bleepstore.metadata.reader import Reader
 from bleepstore.metadata.replicated import ReplicatedMetadata
 from bleepstore.model.commands import (
     AbortUpload,
     AnyCommand,
     DeleteBucket,
+    DeleteObject,
     ForgetIntent,
     RecordIntent,
     encode,
@@ -192,3 +199,38 @@ def test_a_bucket_with_an_intent_is_not_empty(engine: Engine) -> None:
         engine.submit(DeleteBucket(at=1, bucket="bucket"))
     engine.submit(ForgetIntent(at=1, intent_id="i"))
     engine.submit(DeleteBucket(at=1, bucket="bucket"))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_rehearsal_leaves_the_rest_of_its_group_alone(seed: int) -> None:
+    """However commands are grouped, every version has its content."""
+    dice = random.Random(seed)
+    databases = open_in_memory(), open_in_memory()
+    grouped, single = StateMachine(lambda: databases[0]), StateMachine(lambda: databases[1])
+    under_way: dict[str, AnyCommand] = {}
+    serial = 0
+    group: list[AnyCommand] = [bucket()]
+    for _ in range(40):
+        for _ in range(dice.randint(1, 6)):
+            key = dice.choice("abc")
+            if key in under_way:
+                group.append(under_way.pop(key))
+            elif dice.random() < 0.2:
+                group.append(DeleteObject(at=1, bucket="bucket", key=key))
+            else:
+                serial += 1
+                final = put(key, b"data", blob=f"b{serial}", intent=f"i{serial}")
+                if dice.random() < 0.2:
+                    first = WriteConditions(if_none_match=True)
+                    final = msgspec.structs.replace(final, conditions=first)
+                group.append(record(final, intent_id=f"i{serial}", key=key))
+                under_way[key] = final
+        grouped.apply_group(group)
+        for command in group:
+            single.apply_group([command])
+        group = []
+        assert digest(Reader(databases[0])) == digest(Reader(databases[1]))
+        orphans = databases[0].execute(
+            "SELECT key FROM versions WHERE content_id NOT IN (SELECT content_id FROM contents)"
+        )
+        assert orphans.fetchall() == []
