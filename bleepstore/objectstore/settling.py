@@ -10,7 +10,10 @@ Knows intents, the cloud by its interface, and metadata; not what a write is for
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from bleepstore.errors import (
@@ -35,6 +38,9 @@ from bleepstore.model.intents import Intent
 from bleepstore.model.locators import OBJECT, Locator
 from bleepstore.model.objects import Extent, Manifest
 from bleepstore.streams.turns import Turns
+
+AT_A_TIME = 16
+"""Names that are settled at the same time."""
 
 _log = Logger()
 
@@ -100,13 +106,21 @@ class Settling:
 
         What cannot be ended for now is logged.
         """
-        for name in tuple(self.pending):
+        names = iter(tuple(self.pending))
+        workers = [Deferred.fromCoroutine(self._settle_each(names)) for _ in range(AT_A_TIME)]
+        for worker in workers:
+            await worker
+        return not self.pending
+
+    async def _settle_each(self, names: Iterator[str]) -> None:
+        for name in names:
             try:
                 async with self._turns.of(name):
                     await self.settle(name)
+            except StoreError as error:
+                _log.warn("{name} cannot be settled yet: {error}", name=name, error=error)
             except Exception:
-                _log.failure("a write of {name} cannot be settled yet", name=name)
-        return not self.pending
+                _log.failure("{name} cannot be settled yet", name=name)
 
     async def settle(self, name: str) -> None:
         """End what is pending for a name; whoever calls it has the name's turn.

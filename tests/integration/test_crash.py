@@ -229,7 +229,7 @@ def test_sigkill_at_random_instants(tmp_path: Path, request: pytest.FixtureReque
 
 def test_sigkill_of_a_gateway(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Also, what the index describes is what lies in the cloud, to the byte, and no more."""
-    rounds = max(1, request.config.getoption("--crash-rounds") // 3)
+    rounds = max(1, request.config.getoption("--crash-rounds") // 5)
     seed: int = request.config.getoption("--crash-seed")
     (tmp_path / "behind").mkdir()
     (tmp_path / "front").mkdir()
