@@ -6,13 +6,14 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.config import Config
 
+from tests.fakes.fault_proxy import FaultProxy, Plan
 from tests.integration import clients
 from tests.integration.daemon import Daemon
 
@@ -96,12 +97,18 @@ def google_gateway(directory: Path, settings: Mapping[str, Any] | None = None) -
 
 @contextmanager
 def gateway(
-    directory: Path, settings: Mapping[str, Any] | None = None
+    directory: Path, settings: Mapping[str, Any] | None = None, plan: Plan | None = None
 ) -> Iterator[tuple[Daemon, Daemon]]:
-    """A gateway, and the server behind it."""
+    """A gateway, and the server behind it.
+
+    :param plan: of what goes wrong between the two.
+    """
     (directory / "front").mkdir()
     (directory / "behind").mkdir()
-    with Daemon(directory / "behind") as behind:
+    with Daemon(directory / "behind") as behind, ExitStack() as stack:
         make_backing_bucket(behind.url)
-        with Daemon(directory / "front", gateway_settings(behind.url, settings)) as front:
+        url = behind.url
+        if plan is not None:
+            url = stack.enter_context(FaultProxy(behind.port, plan)).url
+        with Daemon(directory / "front", gateway_settings(url, settings)) as front:
             yield front, behind

@@ -15,6 +15,13 @@ from tests.integration.conftest import tree
 from tests.integration.daemon import Daemon
 
 
+@pytest.fixture(scope="session", params=["local", "aws", "gcp"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """As everywhere, but the network does not fail."""
+    name: str = request.param
+    return name
+
+
 @pytest.fixture(params=["beside", "system"])
 def aws(request: pytest.FixtureRequest) -> Path:
     """The AWS CLI: version 1 from PyPI, and version 2 as Debian packages it."""
