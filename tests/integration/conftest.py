@@ -36,9 +36,7 @@ MOVE_NO_BYTES = ("test_s3_access", "test_s3_auth", "test_s3_buckets", "test_s3_l
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Modules that are about metadata alone are not worth the time of a network that fails."""
     items[:] = [
-        item
-        for item in items
-        if "faulty" not in item.name or item.path.stem not in MOVE_NO_BYTES
+        item for item in items if "faulty" not in item.name or item.path.stem not in MOVE_NO_BYTES
     ]
 
 
