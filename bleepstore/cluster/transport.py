@@ -157,7 +157,7 @@ class AmpTransport:
         for node_id in [known for known in self._peers if known not in wanted]:
             self._part_from(self._peers.pop(node_id))
         for node_id, address in wanted.items():
-            if self._given.get(node_id) != address:
+            if self._given.setdefault(node_id, address) != address:
                 self._given[node_id] = address
                 self._found.pop(node_id, None)
             self._reach(node_id, self._found.get(node_id, address))

@@ -304,6 +304,22 @@ def test_a_new_address_is_tried_at_once(tmp_path: Path) -> None:
     nodes.stop()
 
 
+def test_who_was_found_before_it_is_a_member_is_called_where_it_was_found(tmp_path: Path) -> None:
+    nodes = Nodes(tmp_path, "a", "b")
+    a, b = nodes["a"], nodes["b"]
+    alone = Members((Member("a", a.address),))
+    said = Members((Member("a", a.address), Member("b", "nowhere:9002")))
+    a.transport.connect(alone)
+    a.transport.moved("b", b.address)
+    a.transport.connect(said)
+    settle(nodes.clock)
+    assert a.transport.statistics()["peers_connected"] == 1
+    a.transport.connect(Members((Member("a", a.address), Member("b", "elsewhere:9002"))))
+    settle(nodes.clock)
+    assert nodes.network.dialed[-1] == ("h-a", "elsewhere"), "the members say something new"
+    nodes.stop()
+
+
 def test_the_end_comes_also_while_it_connects(tmp_path: Path) -> None:
     nodes = Nodes(tmp_path, "a", "b")
     nodes.network.freeze("h-a", "h-b")
