@@ -76,6 +76,9 @@ class Replica:
         self._persists = 0
         self._persisting: Persist | None = None
         self._applying = 0
+        if self.term < self.log.last_term:
+            # A log that was made before there were terms: the next one has to be above its own.
+            self.adopt(self.log.last_term, "")
 
     def _scan(self) -> None:
         """Find the changes of members in the log."""

@@ -213,7 +213,8 @@ class Cluster:
     def deliver(self, position: int = 0) -> None:
         """Bring one message; it is lost if its line is cut."""
         sender, receiver, message = self.wire.pop(position)
-        self.bring(sender, receiver, message)
+        refused = self.bring(sender, receiver, message)
+        assert not refused, f"{receiver} refuses what {sender} said in good faith: {refused}"
 
     def bring(self, sender: str, receiver: str, message: Message) -> str:
         """Have a message arrive, if it can; gives why it was refused."""

@@ -70,6 +70,18 @@ def test_a_state_that_the_log_cannot_carry_on_from_is_refused() -> None:
     assert lone(disk, applied=6, commit=0).commit == 6
 
 
+def test_a_term_is_never_below_that_of_the_log() -> None:
+    """A cluster may begin with a snapshot that something else has made."""
+    disk = Disk(Members((Member("a", "a:1"),)))
+    disk.mark = SnapshotMark(5, 3, disk.mark.members)
+    raft = lone(disk, applied=5)
+    assert raft.term == 3
+    raft.tick()
+    persist = raft.take().persist
+    assert persist is not None
+    assert persist.hard_state == HardState(4, "a")
+
+
 def test_members_are_found_in_the_log_again() -> None:
     cluster = Cluster()
     cluster.elect("a").change(cluster.members.having(Member("d", "d:1")))
@@ -117,6 +129,7 @@ def test_one_batch_is_applied_at_a_time_and_each_entry_once() -> None:
 
 def test_a_snapshot_does_not_replace_the_state_while_entries_are_applied() -> None:
     disk = Disk(THREE)
+    disk.hard_state = HardState(1, "b")
     disk.stored = [Entry(1, 1), Entry(2, 1)]
     raft = lone(disk, commit=2)
     assert raft.take().apply
