@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import signal
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -26,6 +27,8 @@ import boto3
 from botocore.config import Config as BotoConfig
 
 from bleepstore.cli.cluster import Refused, ask
+from bleepstore.metadata.digest import digest
+from bleepstore.metadata.reader import Reader
 from tests.integration import clients
 from tests.integration.daemon import Daemon
 from tests.integration.raw import Account, Answer
@@ -267,6 +270,20 @@ class Cluster:
         for node in self.running if nodes is None else nodes:
             eventually(lambda at=node: at.request("GET", "/").status == 200)
 
+    def digests(self) -> dict[str, str]:
+        """The hash of each node's state, by node; all that do not run, and have one.
+
+        Nodes that were stopped after :meth:`caught_up`, with nothing written since, have equal
+        ones.
+        """
+        found = {}
+        for node in self:
+            path = node.directory / "data" / "metadata.db"
+            if not node.running and path.exists():
+                with closing(sqlite3.connect(path)) as connection:
+                    found[node.node_id] = digest(Reader(connection))
+        return found
+
     def logs(self) -> str:
         """What all nodes have logged."""
         return "\n".join(f"--- {node.node_id}\n{''.join(node.log)}" for node in self)
@@ -304,6 +321,17 @@ class Cluster:
         return [
             line for node in self for line in node.log if "Traceback" in line or "Unhandled" in line
         ]
+
+
+def content(client: Any, bucket: str, key: str) -> bytes:
+    """An object's bytes."""
+    body: bytes = client.get_object(Bucket=bucket, Key=key)["Body"].read()
+    return body
+
+
+def keys(client: Any, bucket: str) -> list[str]:
+    """The keys of a bucket, up to 1,000."""
+    return [entry["Key"] for entry in client.list_objects_v2(Bucket=bucket).get("Contents", [])]
 
 
 def eventually(attempt: Callable[[], Any], within: float = BOUND) -> Any:

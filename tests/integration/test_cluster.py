@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from bleepstore.cli.cluster import Refused
-from tests.integration.cluster import BOUND, Cluster, Node, eventually
-from tests.integration.daemon import Daemon
+from tests.integration.cluster import BOUND, Cluster, Node, content, eventually, keys
 from tests.integration.raw import send
-from tests.integration.test_operator import refusal
 
+ROOT = Path(__file__).parents[2]
 SMALL = bytes(range(256)) * 16
 LARGE = bytes(range(256)) * 400  # more than what is kept beside the metadata
 
@@ -34,20 +31,6 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     return tmp_path
-
-
-def content(client: Any, bucket: str, key: str) -> bytes:
-    body: bytes = client.get_object(Bucket=bucket, Key=key)["Body"].read()
-    return body
-
-
-def keys(client: Any, bucket: str) -> list[str]:
-    return [entry["Key"] for entry in client.list_objects_v2(Bucket=bucket).get("Contents", [])]
-
-
-def voters(node: Node) -> list[str]:
-    """The others that vote, as a node knows."""
-    return [peer["id"] for peer in node.status()["peers"] if peer["voter"]]
 
 
 # One consistent store
@@ -138,6 +121,14 @@ def test_health_and_metrics_tell_of_the_cluster(shared: Cluster) -> None:
         assert float(found["bleepstore_raft_append_seconds_count"]) >= 1
         peers = [name for name in found if name.startswith("bleepstore_raft_peer_lag")]
         assert len(peers) == (2 if node is leader else 0)
+
+
+def test_the_metrics_that_operations_names_exist(shared: Cluster) -> None:
+    text = (ROOT / "docs" / "operations.md").read_text()
+    named = set(re.findall(r"`(bleepstore_raft_\w+)`", text))
+    assert named
+    served = send(shared.leader().port, "GET", "/metrics", {"host": "x"}).body.decode()
+    assert named <= {line.split()[2] for line in served.splitlines() if line.startswith("# TYPE")}
 
 
 def test_the_status_is_that_of_the_cluster(shared: Cluster) -> None:
@@ -236,6 +227,10 @@ def test_everything_outlives_the_death_of_all(directory: Path) -> None:
             client = cluster.client(node.node_id)
             assert keys(client, "bucket") == [f"k{number:02}" for number in range(30)]
             assert content(client, "bucket", "k29") == b"29"
+        for node in cluster:
+            node.stop()
+        assert len(set(cluster.digests().values())) == 1
+        assert len(cluster.digests()) == 3
 
 
 def test_without_a_majority_the_answer_is_503_within_the_bound(directory: Path) -> None:
@@ -295,158 +290,18 @@ def test_a_node_starts_and_stops_without_a_majority(directory: Path) -> None:
     assert not cluster.defects()
 
 
-# Members
+# What ends a node
 
 
-def test_members_are_added_and_removed_while_the_cluster_serves(directory: Path) -> None:
+def test_a_disk_that_fails_ends_the_node_and_the_others_go_on(directory: Path) -> None:
     with Cluster(directory) as cluster:
         cluster.client().create_bucket(Bucket="bucket")
-        cluster.client().put_object(Bucket="bucket", Key="k", Body=SMALL)
-        fourth = cluster.joiner("node-4")
-        assert fourth.status()["role"] == "joining"
-        cluster.followers()[0].control("add", id="node-4", address=fourth.address)
-        assert content(cluster.client("node-4"), "bucket", "k") == SMALL
-        assert "node-4" in voters(cluster["node-1"])
-        old = cluster.leader()
-        cluster["node-4"].control("remove", id=old.node_id)
-        old.stop()
-        assert cluster.leader() is not old
-        cluster.client("node-4").put_object(Bucket="bucket", Key="k2", Body=b"2")
-        for node in cluster.running:
-            assert content(cluster.client(node.node_id), "bucket", "k2") == b"2"
-            assert old.node_id not in [peer["id"] for peer in node.status()["peers"]]
-
-
-def test_leadership_is_handed_over_on_request(directory: Path) -> None:
-    with Cluster(directory) as cluster:
-        target = cluster.followers()[0]
-        target.control("transfer", id=target.node_id)
-        assert cluster.leader() is target
-        with pytest.raises(Refused, match="nobody"):
-            target.control("transfer", id="nobody")
-
-
-def test_a_snapshot_is_taken_on_request_and_brings_a_new_node_up(directory: Path) -> None:
-    with Cluster(directory) as cluster:
-        cluster.client().create_bucket(Bucket="bucket")
-        for number in range(50):
-            cluster.client().put_object(Bucket="bucket", Key=f"k{number}", Body=SMALL)
-        for node in cluster:
-            index = node.control("snapshot")["index"]
-            assert node.status()["snapshot_index"] == index >= 1
-        fourth = cluster.joiner("node-4")
-        cluster["node-1"].control("add", id="node-4", address=fourth.address)
-        assert len(keys(cluster.client("node-4"), "bucket")) == 50
-        assert fourth.status()["snapshot_index"] >= 1
-
-
-def test_the_console_command(directory: Path) -> None:
-    with Cluster(directory) as cluster:
-        leader = cluster.leader()
-        config = str(cluster["node-2"].directory / "bleepstore.yaml")
-
-        def bleepstore(*arguments: str) -> subprocess.CompletedProcess[str]:
-            return subprocess.run(
-                [sys.executable, "-m", "bleepstore", "cluster", *arguments, "--config", config],
-                cwd=cluster["node-2"].directory,
-                capture_output=True, text=True, timeout=BOUND,
-            )  # fmt: skip
-
-        shown = bleepstore("status")
-        assert shown.returncode == 0, shown.stderr
-        assert f"leader    {leader.node_id} at {leader.address}" in shown.stdout
-        assert "node-3" in shown.stdout
-        refused = bleepstore("remove", "nobody")
-        assert refused.returncode == 1
-        assert refused.stderr.startswith("bleepstore cluster: ")
-
-
-# From one node to several
-
-
-def test_an_embedded_node_becomes_the_first_of_a_cluster(directory: Path) -> None:
-    cluster = Cluster(directory, size=0, sections={"jobs": {"interval_seconds": 1}})
-    first = cluster.make("node-1")
-    first.directory.mkdir(exist_ok=True)
-    with Daemon(first.directory) as embedded:
-        account = first.account
-        account.port = embedded.port
-        account.host = f"127.0.0.1:{embedded.port}"
-        account.request("PUT", "/bucket")
-        account.request("PUT", "/bucket/small", body=SMALL)
-        account.request("PUT", "/bucket/large", body=LARGE)
-        account.request("PUT", "/bucket/gone", body=LARGE)
-    with cluster:
-        assert content(cluster.client("node-1"), "bucket", "small") == SMALL
-        assert content(cluster.client("node-1"), "bucket", "large") == LARGE
-        cluster.client("node-1").put_object(Bucket="bucket", Key="new", Body=b"n")
-        for node_id in ("node-2", "node-3"):
-            cluster["node-1"].control("add", id=node_id, address=cluster.joiner(node_id).address)
-        for node_id in ("node-2", "node-3"):
-            client = cluster.client(node_id, attempts=1)
-            assert content(client, "bucket", "small") == SMALL
-            assert content(client, "bucket", "new") == b"n"
-            with pytest.raises(ClientError) as caught:
-                content(client, "bucket", "large")
-            assert caught.value.response["Error"]["Code"] == "NotImplemented"
-            assert "not on this node" in caught.value.response["Error"]["Message"]
-        cluster.client("node-2").delete_object(Bucket="bucket", Key="gone")
-        assert content(cluster.client("node-1"), "bucket", "large") == LARGE
-        eventually(lambda: len(_blobs(first)) == 1)
-        first.kill()
-        assert content(cluster.client("node-3"), "bucket", "small") == SMALL
-        first.start()
-        assert content(cluster.client("node-1"), "bucket", "large") == LARGE
-        assert len(_blobs(first)) == 1
-
-
-def _blobs(node: Node) -> list[Path]:
-    return list((node.directory / "data" / "objects").rglob("0*-*"))
-
-
-# What must not start
-
-
-def settings_of(node: Node, **changes: Any) -> dict[str, Any]:
-    return {**node.settings, "cluster": {**node.settings["cluster"], **changes}}
-
-
-def test_the_data_of_another_node_is_refused(directory: Path) -> None:
-    with Cluster(directory) as cluster:
-        cluster.leader()
-        node = cluster["node-2"]
-        node.stop()
-        wrong = settings_of(node, node_id="node-9")
-        assert "is the log of node 'node-2', but this node is 'node-9'" in refusal(
-            node.directory, wrong
-        )
-        wrong = settings_of(node, name="other")
-        assert "belongs to a node of cluster 'bleepstore', but this one is of 'other'" in refusal(
-            node.directory, wrong
-        )
-        node.start()
-        assert node.request("GET", "/").status == 200
-
-
-def test_data_of_ones_own_is_not_brought_into_a_cluster_with_others(directory: Path) -> None:
-    cluster = Cluster(directory)
-    try:
-        first = cluster["node-1"]
-        with Daemon(first.directory) as embedded:
-            send(embedded.port, "GET", "/healthz", {"host": "x"})
-        line = refusal(first.directory, first.settings)
-        assert "this node has metadata of its own, and so could each of the others" in line
-        line = refusal(first.directory, settings_of(first, peers=[], join=True))
-        assert "is to join a cluster, but has metadata of its own" in line
-    finally:
-        cluster.stop()
-
-
-def test_the_database_of_a_cluster_is_not_served_embedded(directory: Path) -> None:
-    with Cluster(directory, size=1) as cluster:
-        cluster.client().create_bucket(Bucket="bucket")
-        node = cluster["node-1"]
-        node.stop()
-        assert "belongs to a node of a cluster" in refusal(node.directory, {})
-        node.start()
-        assert node.request("GET", "/bucket").status == 200
+        lost = cluster.leader()
+        client = cluster.client(cluster.followers()[0].node_id)
+        resource.prlimit(lost.pid, resource.RLIMIT_FSIZE, (1, 1))  # as if no write could be made
+        client.put_object(Bucket="bucket", Key="k", Body=SMALL)
+        assert lost.wait() == 1
+        assert any("BleepStore cannot go on: " in line for line in lost.log)
+        assert content(client, "bucket", "k") == SMALL
+        lost.start()
+        assert content(cluster.client(lost.node_id), "bucket", "k") == SMALL
