@@ -1,8 +1,8 @@
 """Cloud Storage's JSON API, as an application that checks every request strictly.
 
-As a process: ``python -m tests.fakes.gcs BUCKET`` says ``listening on PORT`` and serves until it
-is ended; tokens are those of ``/token`` (see ``google_tokens``), for a key that
-`the line it says` gives out.
+As a process: ``python -m tests.fakes.gcs BUCKET`` says ``listening on PORT``, with the key file of
+a service account, and serves until it is ended.  Tokens are those of ``/token`` for that account
+(see ``google_tokens``); ``/inside`` shows what lies in the bucket.
 
 An unknown parameter, a missing token, a chunk of the wrong length, a Content-Range that does not
 follow: all are refused, since the real service would refuse them, or do something else than meant.
@@ -406,8 +406,26 @@ def main() -> None:
     tokens = GoogleTokens(now)
     gcs = FakeGcs(*sys.argv[1:], now=now, tokens=tokens)
 
+    class Inside(WebResource):
+        """What lies in the buckets, for tests: bucket → name → resource."""
+
+        isLeaf = True
+
+        def render_GET(self, request: Any) -> bytes:
+            return json.dumps(
+                {
+                    bucket.name: {
+                        name: stored.resource(bucket.name)
+                        for name, stored in bucket.objects.items()
+                    }
+                    for bucket in gcs.buckets.values()
+                }
+            ).encode()
+
     class Root(WebResource):
         def getChild(self, name: bytes, request: Any) -> Any:
+            if name == b"inside":
+                return Inside()
             request.postpath.insert(0, request.prepath.pop())
             return tokens.app.resource() if name == b"token" else gcs.app.resource()
 

@@ -1,0 +1,209 @@
+"""A gateway to Cloud Storage: what lies there, a network that fails, crashes at random instants.
+
+What a gateway has in common with any other server, the S3 tests say; they run before one, too.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tests.fakes.fault_proxy import USUAL, Fault, FaultProxy, Script, Seeded
+from tests.integration.backing import BUCKET, PREFIX, cloud_storage
+from tests.integration.conftest import client_of
+from tests.integration.daemon import Daemon
+
+MIB = 1 << 20
+HIDDEN = f"{PREFIX}.bleepstore/"
+
+
+class World:
+    """A gateway, Cloud Storage, and what can go wrong between the two."""
+
+    def __init__(self, directory: Path, gcp: dict[str, Any], proxy: FaultProxy) -> None:
+        self.cloud_url = gcp["endpoint_url"]
+        self.proxy = proxy
+        (directory / "front").mkdir()
+        storage = {"backend": "gcp", "gcp": {**gcp, "endpoint_url": proxy.url}}
+        self.front = Daemon(directory / "front", {"storage": storage}).start()
+
+    def client(self) -> Any:
+        return client_of(
+            self.front,
+            config=Config(
+                retries={"total_max_attempts": 1}, max_pool_connections=16, read_timeout=60
+            ),
+        )
+
+    def lying(self) -> dict[str, Any]:
+        """What lies in the cloud: name → resource."""
+        with urlopen(f"{self.cloud_url}/inside") as answer:
+            lying: dict[str, Any] = json.load(answer)[BUCKET]
+        return lying
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with (
+        cloud_storage(tmp_path) as gcp,
+        FaultProxy(int(gcp["endpoint_url"].rpartition(":")[2])) as proxy,
+    ):
+        world = World(tmp_path, gcp, proxy)
+        try:
+            yield world
+        finally:
+            if world.front.pid:
+                world.front.stop()
+
+
+def test_what_lies_in_the_cloud(world: World) -> None:
+    s3 = world.client()
+    s3.create_bucket(Bucket="bucket")
+    s3.put_object(
+        Bucket="bucket",
+        Key="a/poem",
+        Body=b"a poem",
+        ContentType="text/x-poem",
+        CacheControl="no-cache",
+        Metadata={"colour": "blue"},
+    )
+    resource = world.lying()[f"{PREFIX}bucket/a/poem"]
+    assert resource["contentType"] == "text/x-poem"
+    assert resource["cacheControl"] == "no-cache"
+    assert resource["metadata"]["colour"] == "blue"
+    upload = s3.create_multipart_upload(Bucket="bucket", Key="big")
+    named = {"Bucket": "bucket", "Key": "big", "UploadId": upload["UploadId"]}
+    parts = []
+    for number in range(1, 4):
+        part = s3.upload_part(**named, PartNumber=number, Body=bytes([number]) * 5 * MIB)
+        parts.append({"PartNumber": number, "ETag": part["ETag"]})
+    assert len([name for name in world.lying() if name.startswith(HIDDEN)]) == 3
+    s3.complete_multipart_upload(**named, MultipartUpload={"Parts": parts})
+    resource = world.lying()[f"{PREFIX}bucket/big"]
+    assert (resource["size"], resource["componentCount"]) == (str(15 * MIB), 3)
+    s3.copy_object(Bucket="bucket", Key="copy", CopySource="bucket/big")
+    data = s3.get_object(Bucket="bucket", Key="copy", Range=f"bytes={5 * MIB - 1}-{5 * MIB}")
+    assert data["Body"].read() == b"\1\2"
+    s3.delete_object(Bucket="bucket", Key="big")
+    s3.delete_object(Bucket="bucket", Key="a/poem")
+    assert f"{PREFIX}bucket/big" not in world.lying()
+    assert f"{PREFIX}bucket/copy" in world.lying()
+
+
+class Writers:
+    """Writers of keys of their own, and what each key may hold by now.
+
+    :ivar allowed: key → contents, None for none; more than one while a write's outcome is not
+        known.
+    """
+
+    def __init__(self) -> None:
+        self.allowed: dict[str, list[bytes | None]] = {}
+        self.refused = 0
+        self.acknowledged = 0
+        self._lock = threading.Lock()
+
+    def write(self, s3: Any, writer: int, seed: int, count: int) -> None:
+        dice = random.Random(f"{seed} {writer}")
+        for number in range(count):
+            key = f"{writer}/{dice.randrange(3)}"
+            size = dice.choice((0, 10, 70_000, 1_500_000, 3_000_000))
+            body: bytes | None = random.Random(f"{seed} {key} {number}").randbytes(size)
+            try:
+                kind = dice.random()
+                if kind < 0.2:
+                    body = None
+                    s3.delete_object(Bucket="bucket", Key=key)
+                elif kind < 0.35:
+                    self._in_parts(s3, key, body or b"")
+                else:
+                    s3.put_object(Bucket="bucket", Key=key, Body=body)
+            except (ClientError, BotoCoreError):
+                with self._lock:
+                    self.refused += 1
+                self.allowed.setdefault(key, [None]).append(body)
+            else:
+                with self._lock:
+                    self.acknowledged += 1
+                self.allowed[key] = [body]
+
+    @staticmethod
+    def _in_parts(s3: Any, key: str, body: bytes) -> None:
+        upload = s3.create_multipart_upload(Bucket="bucket", Key=key)
+        named = {"Bucket": "bucket", "Key": key, "UploadId": upload["UploadId"]}
+        part = s3.upload_part(**named, PartNumber=1, Body=body)
+        parts = [{"PartNumber": 1, "ETag": part["ETag"]}]
+        s3.complete_multipart_upload(**named, MultipartUpload={"Parts": parts})
+
+    def check(self, s3: Any) -> None:
+        """Every key holds what it may hold; now it is known what."""
+        for key, bodies in self.allowed.items():
+            try:
+                found = s3.get_object(Bucket="bucket", Key=key)["Body"].read()
+            except s3.exceptions.NoSuchKey:
+                found = None
+            assert found in bodies, f"{key}: {len(found or b'')} bytes, of {len(bodies)}"
+            self.allowed[key] = [found]
+
+
+def test_no_acknowledged_write_is_lost_in_a_network_that_fails(world: World) -> None:
+    s3 = world.client()
+    s3.create_bucket(Bucket="bucket")
+    writers = Writers()
+    faults = (*USUAL, Fault("reset_request", at=300_000), Fault("truncate", at=0))
+    world.proxy.plan = Seeded(11, 0.25, faults, in_a_row=9)
+    with ThreadPoolExecutor(8) as pool:
+        for each in [pool.submit(writers.write, s3, n, 1, 20) for n in range(8)]:
+            each.result(timeout=300)
+    assert len(world.proxy.happened) > 50
+    world.proxy.plan = Script(())
+    writers.check(s3)
+    _is_what_is_indexed(world, s3, writers)
+    print(f"{len(world.proxy.happened)} faults, {writers.refused} of 160 writes refused")
+
+
+def test_no_acknowledged_write_is_lost_in_a_crash(world: World) -> None:
+    """The gateway is killed at random instants, while the network fails, and started again."""
+    s3 = world.client()
+    s3.create_bucket(Bucket="bucket")
+    writers = Writers()
+    dice = random.Random(3)
+    for round_number in range(6):
+        world.proxy.plan = Seeded(round_number, 0.1, USUAL)
+        killed = threading.Event()
+        with ThreadPoolExecutor(6) as pool:
+            running = [pool.submit(writers.write, s3, n, round_number, 12) for n in range(6)]
+            killed.wait(dice.uniform(0.2, 1.5))
+            world.front.kill()
+            for each in running:
+                each.result(timeout=120)
+        world.proxy.plan = Script(())
+        s3.close()
+        world.front.start()
+        s3 = world.client()
+        writers.check(s3)
+    _is_what_is_indexed(world, s3, writers)
+    assert writers.acknowledged > 30
+    print(f"{writers.acknowledged} acknowledged, {writers.refused} not")
+
+
+def _is_what_is_indexed(world: World, s3: Any, writers: Writers) -> None:
+    """The cloud shows the objects that are listed, and no others."""
+    listed = s3.list_objects_v2(Bucket="bucket").get("Contents", ())
+    shown = {
+        name.removeprefix(f"{PREFIX}bucket/"): int(resource["size"])
+        for name, resource in world.lying().items()
+        if not name.startswith(HIDDEN)
+    }
+    assert shown == {entry["Key"]: entry["Size"] for entry in listed}
+    assert shown.keys() == {key for key, (body,) in writers.allowed.items() if body is not None}
