@@ -62,14 +62,15 @@ class Dialer:
         :raises Exception: nobody answered in time, or at all.
         """
         host, port = parse_host_port(address)
-        deadline = self._settings.connect_deadline
         factory = _Dialed(self, desk)
         connect: Callable[..., Deferred[Any]] = self._endpoints(host, port).connect
         connecting: Deferred[PeerConnection] = connect(factory)
-        connection = await connecting.addTimeout(deadline, self._clock, _too_late)
+        connection = await connecting.addTimeout(
+            self._settings.connect_deadline, self._clock, _too_late
+        )
         try:
             answer: Mapping[str, Any] = await connection.call(
-                Hello, deadline, **introduction(self._me, expected, purpose)
+                Hello, self._settings.call_deadline, **introduction(self._me, expected, purpose)
             )
             check_answer(self._me, expected, purpose, answer)
             if why := self._vouch(connection.transport, answer["node"]):

@@ -180,7 +180,7 @@ class _Guest:
         self.role: Role | None = None
         self._greeting = False
         self._deadline: IDelayedCall | None = server.clock.callLater(
-            server.settings.connect_deadline, self._late
+            server.settings.call_deadline, self._late
         )
 
     def asked(self, connection: PeerConnection, name: bytes, box: Box, tag: bytes | None) -> None:

@@ -15,9 +15,10 @@ BOX_SLACK = 4 * KIB
 class PeerSettings(Struct, frozen=True, kw_only=True):
     """Times in seconds, sizes in bytes.
 
-    :ivar connect_deadline: from the first packet to a connection (TLS included), and again from
-        there to the answer to Hello.
-    :ivar call_deadline: within which a call is answered.  When one is not, and nothing else was
+    :ivar connect_deadline: from the first packet to a connection, without TLS.  Short: after a
+        partition a new try reaches the other side sooner than the old one's next packet.
+    :ivar call_deadline: within which a call is answered, Hello and the handshake of TLS included,
+        and within which a stranger says it.  When one is not, and nothing else was
         heard either, the connection is broken.
     :ivar ping_interval: of silence, after which the caller asks whether anybody is there.
     :ivar close_deadline: within which a connection that is closed must have sent what it had.
@@ -35,7 +36,7 @@ class PeerSettings(Struct, frozen=True, kw_only=True):
     :ivar chunk_deadline: within which a chunk is written, and a whole snapshot verified.
     """
 
-    connect_deadline: float = 3.0
+    connect_deadline: float = 2.0
     call_deadline: float = 5.0
     ping_interval: float = 1.0
     close_deadline: float = 1.0
