@@ -1,12 +1,15 @@
 """``bleepstore [options]``: the same as ``twistd -n bleepstore``, without looking for plugins.
 
-``bleepstore cluster …`` asks a running node instead (``cli.cluster``).
+``bleepstore cluster …`` asks a running node instead (``cli.cluster``); ``bleepstore gateway …``
+works on an index while no server runs (``cli.gateway``, ``node.maintenance``).
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from twisted.application.service import ServiceMaker
 from twisted.python.usage import UsageError
@@ -31,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from bleepstore.cli import cluster  # a server does not need it
 
         raise SystemExit(cluster.main(given[1:]))
+    if given[:1] == ["gateway"]:
+        raise SystemExit(_maintain(given[1:]))
     options = Options()  # type: ignore[no-untyped-call]
     try:
         options.parseOptions(given)  # type: ignore[no-untyped-call]
@@ -47,6 +52,37 @@ def main(arguments: Sequence[str] | None = None) -> None:
     twistd["no_save"] = True
     options.parent = twistd
     runApp(twistd)  # type: ignore[no-untyped-call]
+
+
+def _maintain(arguments: Sequence[str]) -> int:
+    """``bleepstore gateway …``; gives the exit status."""
+    from twisted.internet import reactor, task
+    from twisted.internet.defer import Deferred
+
+    from bleepstore.cli import gateway
+    from bleepstore.node.maintenance import maintain
+    from bleepstore.node.problems import StartError
+    from bleepstore.node.stores import UNUSABLE
+
+    order = gateway.parse(arguments, os.environ)
+    core: Any = reactor
+    progress = gateway.Progress(sys.stderr, core.seconds())
+    status = 1
+
+    async def run() -> None:
+        nonlocal status
+        try:
+            status = await maintain(
+                order.command, order.config, order.prefix, core, progress, print
+            )
+        except (StartError, *UNUSABLE) as error:
+            print(f"{gateway.NAME}: {error}", file=sys.stderr)
+
+    try:
+        task.react(lambda _: Deferred.fromCoroutine(run()), _reactor=core)
+    except SystemExit as end:
+        return status if not end.code else 1
+    return status
 
 
 if __name__ == "__main__":

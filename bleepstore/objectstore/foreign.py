@@ -43,16 +43,24 @@ class Foreign:
     """Brings the index up to what lies in the cloud, or refuses to.
 
     :param adopt: which of the two.
+    :param quiet: whether it is no news that there is something: it is being imported.
     """
 
     def __init__(
-        self, metadata: IMetadataStore, store: IInPlaceStore, ids: Ids, now: Now, adopt: bool
+        self,
+        metadata: IMetadataStore,
+        store: IInPlaceStore,
+        ids: Ids,
+        now: Now,
+        adopt: bool,
+        quiet: bool = False,
     ) -> None:
         self._metadata = metadata
         self._store = store
         self._ids = ids
         self._now = now
         self._adopt = adopt
+        self._quiet = quiet
 
     async def reconcile(self, lookup: ObjectLookup, key: str, found: NativeObject | None) -> None:
         """Let the index describe what was found under a key's name, which is not what it
@@ -65,12 +73,13 @@ class Foreign:
         :raises OperationAborted: it is to be refused.
         """
         bucket, version = lookup.bucket, lookup.version
-        _log.warn(
-            "{bucket}/{key} was changed in the cloud by another program, and is {what}",
-            bucket=bucket.name,
-            key=key,
-            what="taken as it is" if self._adopt else "refused",
-        )
+        if not self._quiet:
+            _log.warn(
+                "{bucket}/{key} was changed in the cloud by another program, and is {what}",
+                bucket=bucket.name,
+                key=key,
+                what="taken as it is" if self._adopt else "refused",
+            )
         if not self._adopt:
             raise OperationAborted(
                 "The object was changed by another program in the storage behind this server."

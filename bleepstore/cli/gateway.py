@@ -1,0 +1,113 @@
+"""``bleepstore gateway …``: the command line of what is done to an index while no server runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TextIO
+
+from msgspec import Struct
+
+from bleepstore.config.load import load
+from bleepstore.config.problems import ConfigError
+from bleepstore.config.sections import Config
+
+NAME = "bleepstore gateway"
+BACKENDS = ("aws", "gcp", "azure")
+
+
+class Order(Struct, frozen=True):
+    """What is to be done.
+
+    :ivar command: ``import`` or ``check``.
+    :ivar prefix: of names, after the configured one.
+    """
+
+    command: str
+    config: Config
+    prefix: str = ""
+
+
+def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> Order:
+    """The order of a command line.
+
+    :raises SystemExit: 0 after --help, 2 if it makes no sense, 1 if the configuration does not.
+    """
+    options = _parser().parse_args(arguments)
+    given = {} if options.backend is None else {"storage.backend": options.backend}
+    try:
+        config = load(file=options.config, environ=environ, options=given)
+    except ConfigError as error:
+        lines = "\n  ".join(error.problems)
+        print(f"{NAME}: the configuration cannot be used:\n  {lines}", file=sys.stderr)
+        raise SystemExit(1) from None
+    if config.storage.backend not in BACKENDS:
+        print(f"{NAME}: storage.backend is no cloud", file=sys.stderr)
+        raise SystemExit(1)
+    if config.metadata.engine != "sqlite":
+        print(f"{NAME}: metadata.engine must be sqlite", file=sys.stderr)
+        raise SystemExit(1)
+    return Order(options.command, config, getattr(options, "prefix", ""))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=NAME, description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    importing = commands.add_parser(
+        "import",
+        help="index what the cloud holds already; may be broken off, and begun again",
+    )
+    importing.add_argument("--prefix", default="", help="only names that begin so: bucket/ …")
+    checking = commands.add_parser(
+        "check", help="compare index and cloud; the exit status is 1 if they differ"
+    )
+    for command in (importing, checking):
+        command.add_argument("--config", help="configuration file [default: bleepstore.yaml]")
+        command.add_argument(
+            "--backend", choices=BACKENDS, help="in place of the configured storage.backend"
+        )
+    return parser
+
+
+class Progress:
+    """A line that says how far something is; on a terminal it is written over again and again.
+
+    The whole is not known before its end, since a cloud does not count its objects: so there is a
+    count, a rate and the place, and no share.
+    """
+
+    def __init__(self, out: TextIO, seconds: float) -> None:
+        """:param seconds: on the clock that :meth:`show` is given."""
+        self._out = out
+        self._terminal = out.isatty()
+        self._began = self._shown = seconds
+
+    def show(self, seen: int, taken: int, size: int, place: str, seconds: float) -> None:
+        """Show it, not too often."""
+        if seconds - self._shown < (0.2 if self._terminal else 10):
+            return
+        self._shown = seconds
+        rate = seen / max(seconds - self._began, 0.001)
+        line = f"{seen} objects seen, {taken} indexed, {human(size)}, {rate:.0f}/s, at {place}"
+        if self._terminal:
+            self._out.write(f"\r\x1b[K{line[:100]}")
+        else:
+            self._out.write(f"{line}\n")
+        self._out.flush()
+
+    def end(self) -> None:
+        """Leave the line clear."""
+        if self._terminal:
+            self._out.write("\r\x1b[K")
+            self._out.flush()
+
+
+def human(size: int) -> str:
+    """Bytes, to be read: ``1.5 GiB``."""
+    amount = float(size)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} TiB"

@@ -1,0 +1,187 @@
+"""What is done to the index of a gateway while no server runs: import and check.
+
+Composition, as ``tree`` is for a server: the same stores, under the same locks, and a use case.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Protocol, cast
+
+import msgspec
+from msgspec import Struct
+from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
+
+from bleepstore.config.sections import Config
+from bleepstore.errors import StoreError
+from bleepstore.interfaces.in_place import IInPlaceStore
+from bleepstore.interfaces.lifecycle import IPart
+from bleepstore.model.commands import Epoch, OpenEpoch
+from bleepstore.node.clouds import build_cloud, wall_clock
+from bleepstore.node.problems import StartError
+from bleepstore.node.stores import build_metadata, lock_data
+from bleepstore.node.usecases import credentials_of
+from bleepstore.objectstore.accounts import Accounts
+from bleepstore.objectstore.drift import Comparison
+from bleepstore.objectstore.foreign import Foreign
+from bleepstore.objectstore.ids import Ids
+from bleepstore.objectstore.importing import ImportCount, Importing
+from bleepstore.objectstore.requests import ANONYMOUS_ID
+from bleepstore.objectstore.settling import Settling
+from bleepstore.streams.threads import ReactorThreads
+from bleepstore.streams.turns import Turns
+
+
+class IMaintenanceReactor(IReactorTime, IReactorFromThreads):
+    """What of a reactor maintenance needs."""
+
+
+class Watcher(Protocol):
+    """Who is shown how far it is: name by name, and line by line."""
+
+    def show(self, seen: int, taken: int, size: int, place: str, seconds: float) -> None: ...
+
+    def end(self) -> None: ...
+
+
+class Cursor(Struct, frozen=True):
+    """How far an import was that has not ended; kept beside the metadata.
+
+    :ivar of: what was imported: backend, place in the cloud, prefix.
+    """
+
+    of: str
+    after: str
+
+
+async def maintain(
+    command: str,
+    config: Config,
+    prefix: str,
+    reactor: IMaintenanceReactor,
+    watcher: Watcher,
+    say: Callable[[str], None],
+) -> int:
+    """Run ``import`` or ``check``; gives the exit status.
+
+    :param say: takes the lines of the result.
+    :raises StartError: the stores cannot be used, or a server uses them.
+    """
+    locks = lock_data(config)
+    started: list[IPart] = []
+    try:
+        threads = ReactorThreads(reactor)
+        metadata = build_metadata(config, reactor, threads, threads)
+        store = build_cloud(config, reactor, threads)
+        parts: tuple[IPart, ...] = (threads, metadata, store)
+        for part in parts:
+            await part.start()
+            started.append(part)
+        cloud = cast(IInPlaceStore, store)
+        ids = Ids(os.urandom)
+        # What a crash has left is settled first: it is neither drift nor foreign.
+        settling = Settling(metadata, cloud, Turns(), wall_clock)
+        await settling.load()
+        if not await settling.settle_all():
+            raise StartError("the cloud cannot be asked about writes that a crash has left")
+        if command == "check":
+            accounts = Accounts(credentials_of(config.auth), metadata)
+            stored = [each.account.id for each in await metadata.list_credentials()]
+            configured = [each.account.id for each in credentials_of(config.auth)]
+            owners = sorted({*configured, *stored, accounts.root.id, ANONYMOUS_ID})
+            return await _check(Comparison(metadata, cloud), owners, reactor, watcher, say)
+        opened = await metadata.submit(OpenEpoch(at=wall_clock(), node_id=config.cluster.node_id))
+        assert isinstance(opened, Epoch)
+        ids.open(opened.number)
+        root = credentials_of(config.auth)[0].account
+        importing = Importing(
+            metadata,
+            cloud,
+            Foreign(metadata, cloud, ids, wall_clock, adopt=True, quiet=True),
+            wall_clock,
+            root.id,
+            config.server.region,
+        )
+        return await _import(importing, config, prefix, reactor, watcher, say)
+    except StoreError as error:
+        raise StartError(f"{error.code}: {error}") from error
+    finally:
+        watcher.end()
+        for part in reversed(started):
+            await part.stop()
+        for lock in locks:
+            lock.release()
+
+
+async def _import(
+    importing: Importing,
+    config: Config,
+    prefix: str,
+    reactor: IReactorTime,
+    watcher: Watcher,
+    say: Callable[[str], None],
+) -> int:
+    path = f"{config.metadata.sqlite.path}.import"
+    of = repr((config.storage.backend, _place_of(config), prefix))
+    kept = _read_cursor(path)
+    after = kept.after if kept is not None and kept.of == of else ""
+    if after:
+        say(f"going on after {after}")
+
+    def progress(count: ImportCount) -> None:
+        _write_cursor(path, Cursor(of, count.after))
+        watcher.show(count.seen, count.taken, count.bytes, count.after, reactor.seconds())
+
+    count = await importing.run(prefix, after, progress)
+    if os.path.exists(path):
+        os.unlink(path)
+    watcher.end()
+    say(f"{count.seen} objects seen, {count.taken} indexed ({count.bytes} bytes)")
+    if count.passed:
+        say(f"{count.passed} passed over: their names are not of the form bucket/key")
+    return 0
+
+
+async def _check(
+    comparison: Comparison,
+    owners: list[str],
+    reactor: IReactorTime,
+    watcher: Watcher,
+    say: Callable[[str], None],
+) -> int:
+    found: dict[str, int] = {}
+    async for drifted in comparison.run(owners):
+        found[drifted.kind] = found.get(drifted.kind, 0) + 1
+        watcher.end()
+        say(f"{drifted.kind}\t{drifted.name}")
+        total = sum(found.values())
+        watcher.show(comparison.compared, total, 0, drifted.name, reactor.seconds())
+    watcher.end()
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(found.items()))
+    say(f"{comparison.compared} objects compared: {kinds or 'index and cloud agree'}")
+    return 1 if found else 0
+
+
+def _place_of(config: Config) -> tuple[str, str]:
+    storage = config.storage
+    if storage.backend == "aws":
+        return storage.aws.bucket, storage.aws.prefix
+    if storage.backend == "gcp":
+        return storage.gcp.bucket, storage.gcp.prefix
+    return storage.azure.container, storage.azure.prefix
+
+
+def _read_cursor(path: str) -> Cursor | None:
+    try:
+        with open(path, "rb") as file:
+            return msgspec.json.decode(file.read(), type=Cursor)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+
+
+def _write_cursor(path: str, cursor: Cursor) -> None:
+    """Not synced: an older one costs only time."""
+    with open(f"{path}.new", "wb") as file:
+        file.write(msgspec.json.encode(cursor))
+    os.replace(f"{path}.new", path)
