@@ -19,7 +19,8 @@ class ConsensusSettings(Struct, frozen=True, kw_only=True):
     :ivar decision: within which a proposal, a barrier or a change is decided, or given up.
     :ivar change: within which a new member must have caught up, to become a voter.
     :ivar handover: how long a leader that stops waits for another one.
-    :ivar snapshot_entries: applied since the last snapshot, after which one is taken.
+    :ivar snapshot_entries: applied since the last snapshot, after which one is taken; but not
+        while copies of a large state would take too much of the time (``snapshotting.REST``).
     :ivar snapshot_bytes: the same in bytes of data.
     :ivar tail_entries: that stay in the log behind a snapshot, so that a follower that is not far
         behind need not be sent one.

@@ -129,6 +129,7 @@ class Driver:
             around.snapshots,
             around.transport,
             self.pauses,
+            around.clock.seconds,
             around.settings,
             counters,
             self._launch,

@@ -355,6 +355,35 @@ def test_a_snapshot_is_due_by_bytes_too_and_the_tail_is_bounded_in_them(world: W
     assert kept < 10_000
 
 
+def test_copies_of_a_large_state_do_not_take_all_of_the_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.settings = replace(SETTINGS, snapshot_entries=2)
+    world.add("a")
+    node = world["a"]
+    copying = 0.0
+    copy = node.machine.copy
+
+    async def slow(path: str) -> int:
+        nonlocal copying
+        begun = world.clock.seconds()
+        waiting: Deferred[None] = Deferred()
+        world.clock.callLater(2, waiting.callback, None)
+        await waiting
+        index = await copy(path)
+        copying += world.clock.seconds() - begun
+        return index
+
+    monkeypatch.setattr(node.machine, "copy", slow)
+    begun = world.clock.seconds()
+    while world.clock.seconds() - begun < 60:
+        world.run(node.consensus.propose(b"x"))
+        world.go_on(0.1)
+    assert 3 * 2 <= copying <= 60 / 5 + 3
+    asked = world.start(node.consensus.take_snapshot())
+    world.result(asked, patience=5)
+
+
 def test_a_snapshot_is_taken_when_asked_for_once_for_all_who_ask(world: World) -> None:
     world.add(*ALL)
     node = world.follower
