@@ -16,6 +16,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=50,
         help="how often the crash test kills the server (default 50)",
     )
+    group.addoption(
+        "--sim-seeds", type=int, default=300, help="seeds of the simulation to run (default 300)"
+    )
+    group.addoption("--sim-seed", type=int, help="run this seed of the simulation alone")
     group.addoption("--crash-seed", type=int, default=1, help="seed of the crash test (default 1)")
     group.addoption(
         "--rewrite-transcripts",

@@ -1,0 +1,264 @@
+"""What goes wrong, and what operators do, while clients work."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from itertools import count
+
+from twisted.internet.defer import Deferred
+
+from bleepstore.errors import ServiceUnavailable
+from bleepstore.raft.messages import Members
+from tests.sim.clients import pass_time
+from tests.sim.network import Weather
+from tests.sim.nodes import Node, Surroundings
+
+WEATHERS = (
+    Weather(),
+    Weather(loss=0.05, repetition=0.05),
+    Weather(delay=0.05, spread=8),
+    Weather(delay=0.15, spread=4, loss=0.02, repetition=0.1),
+    Weather(loss=0.3),
+)
+
+
+class Faults:
+    """Draws one thing after another from a scenario's weights, and does it."""
+
+    def __init__(
+        self,
+        around: Surroundings,
+        dice: random.Random,
+        new_node: Callable[[str, Members], Node],
+    ) -> None:
+        """:param new_node: makes a node with an empty disk, and starts it."""
+        self._around = around
+        self._dice = dice
+        self._new_node = new_node
+        self._numbers = count(len(around.nodes) + 1)
+        self._reigns = False
+        around.invariants.elected = self._elected
+        self._acts: dict[str, Callable[[], None]] = {
+            "kill": self._kill,
+            "power cut": self._power_cut,
+            "blackout": self._blackout,
+            "pause": self._pause,
+            "freeze the leader": self._freeze,
+            "slow the leader's clock": self._slow_clock,
+            "cut off": lambda: self._isolate(self._some_node()),
+            "cut off the leader": lambda: self._isolate(self._leader()),
+            "one-way cut": self._one_way,
+            "split": self._split,
+            "heal": self._heal,
+            "weather": self._weather,
+            "slow disk": self._slow_disk,
+            "full disk": self._full_disk,
+            "transfer": self._transfer,
+            "snapshot": self._snapshot,
+            "add": self._add,
+            "remove": self._remove,
+        }
+
+    async def reign(self) -> None:
+        """Do harm for as long as the scenario says."""
+        self._reigns = True
+        scenario, time = self._around.scenario, self._around.time
+        end = time.now + scenario.duration
+        names = list(scenario.weights)
+        weights = [scenario.weights[name] for name in names]
+        while time.now < end:
+            await pass_time(time, 2 * scenario.pace * self._dice.random())
+            (name,) = self._dice.choices(names, weights)
+            self._acts[name]()
+
+    def end(self) -> None:
+        """Repair everything."""
+        self._note("all faults end")
+        self._reigns = False
+        self._around.network.heal()
+        self._around.network.weather = Weather()
+        for node in self._around.nodes.values():
+            node.disk.full = False
+            node.disk.slowness = 1.0
+            node.resume()
+            node.start()
+
+    # -- whom
+
+    def _note(self, what: str) -> None:
+        self._around.trace.matters("faults", what)
+
+    def _some_node(self) -> Node:
+        return self._dice.choice(list(self._around.nodes.values()))
+
+    def _leader(self) -> Node:
+        leaders = [node for node in self._around.nodes.values() if node.leads]
+        return self._dice.choice(leaders) if leaders else self._some_node()
+
+    def _later(self, most: float, call: Callable[[], None]) -> None:
+        self._around.time.after(most * self._dice.random(), call)
+
+    def _elected(self, node_id: str) -> None:
+        """There is a new leader; some fall before anybody has heard of it, or when the first
+        answers have come (which is what figure 8 of the paper is made of)."""
+        dice, node = self._dice, self._around.nodes[node_id]
+        if not self._reigns or dice.random() >= self._around.scenario.coups:
+            return
+        delay = self._around.scenario.weather.delay
+        moment = delay * dice.choice((0.4, 0.4, 2.5, 3, 8 * dice.random()))
+        fall = dice.choice((lambda: self._isolate(node), lambda: self._isolate(node), node.blink))
+        self._around.time.after(moment, fall)
+
+    # -- processes
+
+    def _kill(self) -> None:
+        node = self._some_node()
+        node.kill()
+        self._later(3, node.start)
+
+    def _power_cut(self) -> None:
+        node = self._some_node()
+        node.cut_power()
+        self._later(3, node.start)
+
+    def _blackout(self) -> None:
+        for node in self._around.nodes.values():
+            node.cut_power()
+            self._later(2, node.start)
+
+    def _pause(self) -> None:
+        node = self._some_node()
+        node.pause()
+        self._later(4, node.resume)
+
+    def _freeze(self) -> None:
+        """The leader stands still, and goes on without hearing what has happened meanwhile."""
+        node = self._leader()
+        node.pause()
+        self._isolate(node)
+        self._later(4, node.resume)
+
+    def _slow_clock(self) -> None:
+        node = self._leader()
+        self._note(f"the clock of {node.id} goes slow")
+        node.set_rate(1 - self._around.scenario.drift)
+
+    # -- the network
+
+    def _cut(self, what: str, cuts: list[tuple[str, str]]) -> None:
+        """Cut it for a while: long enough to elect another leader, as a rule."""
+        network = self._around.network
+        self._note(what)
+        for sender, receiver in cuts:
+            network.cut(sender, receiver)
+
+        def mend() -> None:
+            self._note(f"no longer: {what}")
+            for sender, receiver in cuts:
+                network.mend(sender, receiver)
+
+        self._later(6, mend)
+
+    def _isolate(self, node: Node) -> None:
+        others = [other for other in self._around.nodes if other != node.id]
+        cuts = [(node.id, other) for other in others] + [(other, node.id) for other in others]
+        self._cut(f"{node.id} is cut off", cuts)
+
+    def _one_way(self) -> None:
+        """Nothing gets from one to another, or from one to all others."""
+        one, other = self._some_node().id, self._some_node().id
+        if one != other:
+            self._cut(f"nothing gets from {one} to {other}", [(one, other)])
+        else:
+            others = [other for other in self._around.nodes if other != one]
+            self._cut(f"nothing gets out of {one}", [(one, other) for other in others])
+
+    def _split(self) -> None:
+        ids = list(self._around.nodes)
+        self._dice.shuffle(ids)
+        half = self._dice.randint(1, max(len(ids) - 1, 1))
+        ours, theirs = ids[:half], ids[half:]
+        cuts = [(one, other) for one in ours for other in theirs]
+        cuts += [(other, one) for one, other in cuts]
+        self._cut(f"{', '.join(ours)} and {', '.join(theirs)} are parted", cuts)
+
+    def _heal(self) -> None:
+        if self._around.network.cuts:
+            self._note("the network is whole again")
+            self._around.network.heal()
+
+    def _weather(self) -> None:
+        self._around.network.weather = weather = self._dice.choice(WEATHERS)
+        self._note(f"the network has {weather}")
+
+    # -- disks
+
+    def _slow_disk(self) -> None:
+        node = self._some_node()
+        node.disk.slowness = self._dice.choice((5.0, 30.0))
+        self._note(f"the disk of {node.id} is {node.disk.slowness} times slower")
+
+        def recover() -> None:
+            node.disk.slowness = 1.0
+
+        self._later(5, recover)
+
+    def _full_disk(self) -> None:
+        node = self._some_node()
+        node.disk.full = True
+        self._note(f"the disk of {node.id} is full")
+
+        def recover() -> None:
+            node.disk.full = False
+            node.start()
+
+        self._later(4, recover)
+
+    # -- operators
+
+    def _transfer(self) -> None:
+        to = self._some_node()
+        self._ask(self._leader(), f"hand over to {to.id}", "transfer_leadership", to.id)
+
+    def _snapshot(self) -> None:
+        self._ask(self._some_node(), "take a snapshot", "take_snapshot")
+
+    def _add(self) -> None:
+        """Add a new node, or go on with adding one that is there."""
+        nodes = self._around.nodes
+        members = self._leader().members
+        strangers = [
+            node_id
+            for node_id in nodes
+            if (known := members.get(node_id)) is None or not known.voter
+        ]
+        if not strangers and len(members.nodes) < 6:
+            node = self._new_node(f"n{next(self._numbers)}", Members())
+            strangers = [node.id]
+        if strangers:
+            whom = self._dice.choice(strangers)
+            self._ask(self._leader(), f"add {whom}", "add_member", whom, whom)
+
+    def _remove(self) -> None:
+        """Remove a node, if two voters stay."""
+        leader = self._leader()
+        if len(leader.members.voters) > 2:
+            whom = self._dice.choice(sorted(leader.members.voters))
+            self._ask(leader, f"remove {whom}", "remove_member", whom)
+
+    def _ask(self, node: Node, what: str, method: str, *arguments: str) -> None:
+        life = node.life
+        if life is None or not node.serves:
+            return
+        self._note(f"{node.id} is asked to {what}")
+
+        async def ask() -> None:
+            try:
+                await getattr(life.consensus, method)(*arguments)
+            except (ServiceUnavailable, ValueError) as error:
+                self._note(f"{node.id} does not {what}: {error}")
+            else:
+                self._note(f"{node.id} did {what}")
+
+        life.clock.run(lambda: Deferred.fromCoroutine(ask()).addErrback(life.failed))

@@ -1,0 +1,91 @@
+"""Defects to put into the core: each breaks one rule that safety rests on.
+
+A mutant replaces named functions or methods for a while.  The simulation has to notice each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from bleepstore.metadata import sessions
+from bleepstore.raft import following, quorum, reads, replica
+from bleepstore.raft.messages import Message, Vote
+
+
+def _vote_at_once(self: replica.Replica, to: str, message: Message) -> None:
+    if isinstance(message, Vote) and to != self.id:
+        self.send(to, message)
+    else:
+        _promise(self, to, message)
+
+
+_promise = replica.Replica.promise
+
+
+def _same_length(node: replica.Replica, index: int, term: int) -> bool:
+    return index <= node.log.last_index
+
+
+def _half(voters: int) -> int:
+    return max(voters // 2, 1)
+
+
+def _all_at_once(self: reads.LeaderReads, now: int) -> list[reads.Waiting]:
+    due, self._waiting = self._waiting, []
+    return due
+
+
+def _last_again(self: replica.Replica) -> tuple[Any, ...]:
+    batch = _next_apply(self)
+    if self.applied >= self.log.first_index:
+        return (*self.log.entries(self.applied, self.applied + 1, 1), *batch)
+    return batch
+
+
+_next_apply = replica.Replica.next_apply
+
+
+class Mutant(NamedTuple):
+    """A defect.
+
+    :ivar kind: of the seeds that are likely to notice it, which are tried first.
+    """
+
+    kind: str
+    replaced: tuple[tuple[Any, str, Any], ...]
+
+
+MUTANTS: dict[str, Mutant] = {
+    "a vote is sent before it is durable": Mutant(
+        "disks", ((replica.Replica, "promise", _vote_at_once),)
+    ),
+    "a follower does not compare the term before": Mutant(
+        "elections", ((following, "entry_matches", _same_length),)
+    ),
+    "half of the voters are a majority": Mutant("of everything", ((quorum, "majority", _half),)),
+    "a read needs no confirmation": Mutant(
+        "reads", ((reads.LeaderReads, "under_lease", _all_at_once),)
+    ),
+    "an entry is applied twice": Mutant(
+        "of everything", ((replica.Replica, "next_apply", _last_again),)
+    ),
+    "a proposal that is met twice is applied twice": Mutant(
+        "elections", ((sessions.Sessions, "admits", lambda self, proposal: True),)
+    ),
+}
+
+
+@contextmanager
+def mutated(name: str) -> Iterator[None]:
+    """With this defect."""
+    replaced = MUTANTS[name].replaced
+    sound = [getattr(owner, what) for owner, what, _ in replaced]
+    for owner, what, defect in replaced:
+        setattr(owner, what, defect)
+    try:
+        yield
+    finally:
+        for (owner, what, _), original in zip(replaced, sound, strict=True):
+            setattr(owner, what, original)

@@ -1,0 +1,227 @@
+"""A simulated network between nodes: slow, lossy, and cut where the faults of the day cut it.
+
+Messages travel in their binary form, so that what arrives shares nothing with what was sent.
+Each takes a time of its own, so they overtake each other.  Cuts are one-way: a symmetric
+partition is two of them.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from bleepstore.interfaces.lifecycle import IPart
+from bleepstore.interfaces.replication import IReceiver, ITransport
+from bleepstore.raft.messages import (
+    Appended,
+    Members,
+    Message,
+    ProposeAnswer,
+    ReadIndexAnswer,
+    SnapshotMark,
+    Vote,
+    decode,
+    encode,
+)
+from tests.sim.clocks import ProcessClock, Time
+from tests.sim.trace import Trace
+
+ANSWERS = (Vote, Appended, ReadIndexAnswer, ProposeAnswer)
+
+
+@dataclass
+class Weather:
+    """How the network behaves at present.
+
+    :ivar delay: seconds that a message takes, on average.
+    :ivar spread: how much longer a few of them take, as a factor of ``delay``.
+    :ivar loss: share of messages that are lost.
+    :ivar repetition: share of messages that arrive twice.
+    """
+
+    delay: float = 0.005
+    spread: float = 3.0
+    loss: float = 0.0
+    repetition: float = 0.0
+
+
+CALM = Weather()
+
+
+class Network:
+    """Carries messages between the transports of nodes."""
+
+    def __init__(self, time: Time, dice: random.Random, trace: Trace) -> None:
+        self._time = time
+        self._dice = dice
+        self._trace = trace
+        self._stations: dict[str, SimulatedTransport] = {}
+        self.weather = CALM
+        self.cuts: Counter[tuple[str, str]] = Counter()
+
+    def attach(self, station: SimulatedTransport) -> None:
+        """A process has begun to listen; one of the same name before it is gone."""
+        self._stations[station.node_id] = station
+
+    def cut(self, sender: str, receiver: str) -> None:
+        """Lose everything from one to the other from now on."""
+        self.cuts[sender, receiver] += 1
+        self._lose(receiver, sender)
+
+    def mend(self, sender: str, receiver: str) -> None:
+        """End one cut, unless :meth:`heal` did."""
+        if self.cuts[sender, receiver] <= 1:
+            del self.cuts[sender, receiver]
+        else:
+            self.cuts[sender, receiver] -= 1
+
+    def heal(self) -> None:
+        """End all cuts."""
+        self.cuts.clear()
+
+    def open(self, sender: str, receiver: str) -> bool:
+        """Whether messages can pass."""
+        return (sender, receiver) not in self.cuts
+
+    def send(self, sender: str, receiver: str, message: Message) -> None:
+        """Send a message; it may be lost, or arrive late, or twice."""
+        dice, weather = self._dice, self.weather
+        lost = (sender, receiver) in self.cuts or dice.random() < weather.loss
+        self._trace.sent(sender, receiver, message, lost)
+        if lost:
+            return
+        raw = encode(message)
+        self._deliver(sender, receiver, raw)
+        if weather.repetition and dice.random() < weather.repetition:
+            self._deliver(sender, receiver, raw)
+
+    def carry(self, seconds: float, call: Callable[[], object]) -> None:
+        """Let something else arrive after at least some seconds."""
+        self._time.after(seconds + self._latency(), call)
+
+    def station(self, node_id: str) -> SimulatedTransport | None:
+        """The transport of a node that is alive."""
+        station = self._stations.get(node_id)
+        return station if station is not None and station.clock.running else None
+
+    def _latency(self) -> float:
+        dice, weather = self._dice, self.weather
+        latency = weather.delay * (0.5 + dice.random())
+        if dice.random() < 0.1:
+            latency *= 1 + weather.spread * dice.random()
+        return latency
+
+    def _deliver(self, sender: str, receiver: str, raw: bytes) -> None:
+        self._time.after(self._latency(), lambda: self._arrive(sender, receiver, raw))
+
+    def _arrive(self, sender: str, receiver: str, raw: bytes) -> None:
+        station = self.station(receiver)
+        if station is not None and (sender, receiver) not in self.cuts:
+            station.clock.run(lambda: station.arrived(sender, decode(raw)))
+
+    def _lose(self, node_id: str, peer: str) -> None:
+        """What a broken connection looks like, when the system notices it at once."""
+        station = self.station(node_id)
+        if station is not None and self._dice.random() < 0.5:
+            station.clock.after(0, lambda: station.lost(peer))
+
+
+@implementer(ITransport, IPart)
+class SimulatedTransport:
+    """One process's access to the network.
+
+    :ivar node_id: whose it is.
+    :ivar clock: the process's.
+    """
+
+    def __init__(
+        self,
+        node_id: str,
+        clock: ProcessClock,
+        network: Network,
+        copy_file: Callable[[str, str, str], str],
+        heed: Callable[[str, Message], None],
+    ) -> None:
+        """
+        :param copy_file: ``copy_file(path, sender, receiver)`` puts a copy of the sender's file
+            on the receiver's disk and gives its path there.
+        :param heed: told of whatever is sent, and to whom.
+        """
+        self.node_id = node_id
+        self.clock = clock
+        self._network = network
+        self._copy_file = copy_file
+        self._heed = heed
+        self._receiver: IReceiver | None = None
+        self._peers: frozenset[str] = frozenset()
+        self._callers: set[str] = set()
+
+    async def start(self) -> None:
+        """See IPart."""
+        self._network.attach(self)
+
+    async def stop(self) -> None:
+        """See IPart."""
+        self._receiver = None
+
+    def listen(self, receiver: object) -> None:
+        """See ITransport."""
+        self._receiver = IReceiver(receiver)
+
+    def connect(self, members: Members) -> None:
+        """See ITransport."""
+        self._peers = frozenset(node.id for node in members.nodes) - {self.node_id}
+
+    def send(self, to: str, message: Message) -> None:
+        """See ITransport.  An answer goes back to whoever asked, as on a connection."""
+        known = to in self._peers or (to in self._callers and isinstance(message, ANSWERS))
+        if self.clock.running and known:
+            self._heed(to, message)
+            self._network.send(self.node_id, to, message)
+
+    def send_snapshot(self, to: str, term: int, mark: SnapshotMark, path: str) -> Awaitable[None]:
+        """See ITransport.  It takes a while, and fails if the network is cut then."""
+        done: Deferred[None] = Deferred()
+        if self.clock.running:
+            self._network.carry(0.2, lambda: self._finish(done, to, term, mark, path))
+        return done
+
+    def statistics(self) -> Mapping[str, int]:
+        """See ITransport."""
+        return {}
+
+    def arrived(self, sender: str, message: Message) -> None:
+        """A message has come through."""
+        self._callers.add(sender)
+        if self._receiver is not None:
+            self._receiver.received(sender, message)
+
+    def lost(self, peer: str) -> None:
+        """A connection broke."""
+        if self._receiver is not None:
+            self._receiver.peer_lost(peer)
+
+    def snapshot_arrived(self, sender: str, term: int, mark: SnapshotMark, path: str) -> None:
+        """A whole snapshot has come through."""
+        if self._receiver is not None:
+            self._callers.add(sender)
+            self._receiver.snapshot_received(sender, term, mark, path)
+
+    def _finish(
+        self, done: Deferred[None], to: str, term: int, mark: SnapshotMark, path: str
+    ) -> None:
+        network, me = self._network, self.node_id
+        other = network.station(to)
+        if not self.clock.running:
+            return
+        if other is None or not network.open(me, to) or not network.open(to, me):
+            self.clock.run(lambda: done.errback(ConnectionError(f"no way to {to}")))
+            return
+        copy = self._copy_file(path, me, to)
+        other.clock.run(lambda: other.snapshot_arrived(me, term, mark, copy))
+        self.clock.run(lambda: done.callback(None))

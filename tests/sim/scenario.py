@@ -1,0 +1,188 @@
+"""What a seed stands for: how many nodes, which weather, which faults and how often."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+from tests.sim.network import Weather
+
+FAULTS: dict[str, float] = {
+    "kill": 3,
+    "power cut": 3,
+    "blackout": 0.7,
+    "pause": 1.5,
+    "freeze the leader": 1,
+    "slow the leader's clock": 1,
+    "cut off": 2,
+    "cut off the leader": 2,
+    "one-way cut": 2,
+    "split": 2,
+    "heal": 2,
+    "weather": 2,
+    "slow disk": 1,
+    "full disk": 0.7,
+    "transfer": 1.5,
+    "snapshot": 1,
+    "add": 1.5,
+    "remove": 1,
+}
+"""Faults, and other things that happen, with their usual weights."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What the seeds of one kind have more of.
+
+    :ivar nodes: how many a cluster may begin with.
+    :ivar weights: by what the usual weights of faults are multiplied.
+    """
+
+    nodes: tuple[int, ...] = (1, 2, 3, 3, 3, 3, 5)
+    pauses: tuple[float, ...] = (0.2, 0.4)
+    paces: tuple[float, ...] = (0.5, 1.0, 2.0)
+    sync_times: tuple[float, ...] = (0.001, 0.005, 0.03)
+    max_entries: int = 8
+    keys: int = 3
+    reading: float = 0.5
+    coups: float = 0.0
+    mishaps: tuple[float, ...] = (0.0, 0.0, 0.001)
+    lease_reads: tuple[bool, ...] = (False, True)
+    weathers: tuple[Weather, ...] = (
+        Weather(),
+        Weather(delay=0.002),
+        Weather(delay=0.02, spread=10, loss=0.02, repetition=0.05),
+    )
+    weights: dict[str, float] = field(default_factory=dict)
+
+
+KINDS: dict[str, Kind] = {
+    "of everything": Kind(),
+    "elections": Kind(
+        nodes=(3, 3, 5),
+        keys=1,
+        pauses=(0.1, 0.2),
+        paces=(0.5, 1.0),
+        max_entries=1,
+        reading=0.2,
+        coups=0.7,
+        weathers=(Weather(delay=0.03), Weather(delay=0.08, spread=6, repetition=0.1)),
+        weights={"cut off the leader": 6, "transfer": 2},
+    ),
+    "reads": Kind(
+        nodes=(3, 3, 5),
+        pauses=(0.1, 0.2),
+        paces=(1.0, 2.0),
+        keys=2,
+        reading=0.7,
+        lease_reads=(False, False, True),
+        weights={
+            "cut off the leader": 5,
+            "freeze the leader": 5,
+            "slow the leader's clock": 8,
+            "transfer": 2,
+        },
+    ),
+    "members": Kind(
+        nodes=(3, 4, 4, 4),
+        paces=(0.3, 0.6),
+        coups=0.4,
+        weights={"add": 8, "remove": 8, "cut off the leader": 4, "transfer": 2},
+    ),
+    "disks": Kind(
+        nodes=(3, 3, 5),
+        paces=(0.3, 0.6),
+        sync_times=(0.03, 0.1),
+        mishaps=(0.003, 0.01),
+        weights={"power cut": 5, "kill": 3, "blackout": 3, "slow disk": 4, "full disk": 2},
+    ),
+}
+"""What there is to be tried; seeds take turns."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One run.
+
+    :ivar nodes: that the cluster begins with.
+    :ivar pause: seconds between two operations of a client, on average.
+    :ivar drift: how much faster or slower than true time a node's clock runs at most.  Leases
+        bear a tenth; without them nothing depends on clocks.
+    :ivar pace: seconds between two faults, on average.
+    :ivar duration: seconds of faults.
+    :ivar snapshot_interval: entries after which a node takes a snapshot.
+    :ivar sync_time: seconds that a disk takes to make something durable, on average.
+    :ivar max_entries: in one AppendEntries.
+    :ivar keys: that clients share in the lasting bucket.
+    :ivar reading: share of operations that read.
+    :ivar lease_reads: whether leaders answer reads under a lease.
+    :ivar coups: share of new leaders that are cut off, or killed, right after their election.
+    :ivar mishaps: share of writes to a disk during which the power fails.
+    """
+
+    seed: int
+    kind: str
+    nodes: int
+    clients: int
+    pause: float
+    drift: float
+    pace: float
+    duration: float
+    snapshot_interval: int
+    sync_time: float
+    max_entries: int
+    keys: int
+    reading: float
+    lease_reads: bool
+    coups: float
+    mishaps: float
+    weather: Weather
+    weights: dict[str, float] = field(default_factory=dict)
+
+    @staticmethod
+    def kind_of(seed: int) -> str:
+        """The kind whose turn it is."""
+        return list(KINDS)[seed % len(KINDS)]
+
+    @classmethod
+    def of(cls, seed: int) -> Scenario:
+        """The scenario of a seed."""
+        dice = random.Random(f"{seed} scenario")
+        name = cls.kind_of(seed)
+        kind = KINDS[name]
+        weights = {
+            fault: weight * kind.weights.get(fault, 1) * dice.choice((0, 1, 1, 1, 3))
+            for fault, weight in FAULTS.items()
+        }
+        weights["heal"] = FAULTS["heal"] * kind.weights.get("heal", 1)
+        lease_reads = dice.choice(kind.lease_reads)
+        return cls(
+            seed=seed,
+            kind=name,
+            nodes=dice.choice(kind.nodes),
+            clients=dice.choice((3, 4, 5)),
+            pause=dice.choice(kind.pauses),
+            drift=dice.choice((0.0, 0.02, 0.1) if lease_reads else (0.0, 0.1, 0.6)),
+            pace=dice.choice(kind.paces),
+            duration=dice.choice((15.0, 20.0)),
+            snapshot_interval=dice.choice((10, 40, 40, 1000)),
+            sync_time=dice.choice(kind.sync_times),
+            max_entries=kind.max_entries,
+            keys=kind.keys,
+            reading=kind.reading,
+            lease_reads=lease_reads,
+            coups=kind.coups,
+            mishaps=dice.choice(kind.mishaps),
+            weather=dice.choice(kind.weathers),
+            weights=weights,
+        )
+
+    def __str__(self) -> str:
+        often = sorted(self.weights, key=lambda fault: -self.weights[fault])[:5]
+        return (
+            f"seed {self.seed}, {self.kind}: {self.nodes} nodes, {self.clients} clients, "
+            f"clocks ±{self.drift:.0%}, a fault every {self.pace} s for {self.duration} s, "
+            f"a snapshot every {self.snapshot_interval} entries, "
+            f"{self.sync_time * 1000:.0f} ms a sync, "
+            f"{'leases' if self.lease_reads else 'no leases'}; most often {', '.join(often)}"
+        )
