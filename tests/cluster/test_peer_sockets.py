@@ -247,6 +247,19 @@ async def test_a_certificate_that_names_another_node_is_refused(tmp_path: Path) 
 
 
 @pytest_twisted.ensureDeferred
+async def test_who_is_called_checks_the_name_of_the_caller(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    refused = Line(r"Peer a: at .*certificate names .*not 'b'")
+
+    def tls(name: str) -> PeerTls:
+        return world.issue(name, "127.0.0.1", "a", names_nodes=name == "a")
+
+    async with two(tmp_path, tls) as (_a, b):
+        await refused()
+        assert b.transport.statistics()["peers_connected"] == 0
+
+
+@pytest_twisted.ensureDeferred
 async def test_who_has_no_certificate_is_refused(tmp_path: Path) -> None:
     world = World(tmp_path)
     line = Line(r"Peer 127.0.0.1: .*peer did not return a certificate")

@@ -323,6 +323,7 @@ def test_who_was_found_before_it_is_a_member_is_called_where_it_was_found(tmp_pa
 def test_the_end_comes_also_while_it_connects(tmp_path: Path) -> None:
     nodes = Nodes(tmp_path, "a", "b")
     nodes.network.freeze("h-a", "h-b")
+    nodes.network.freeze("h-a", "elsewhere")
     for end in nodes.network.connections("h-a", "h-b"):
         end.abortConnection()
     pass_time(nodes.clock, 0.2)
