@@ -31,6 +31,7 @@ from bleepstore.node.addresses import advertised_address
 from bleepstore.node.founding import founders, require_own
 from bleepstore.node.problems import StartError
 from bleepstore.node.reactor import INodeReactor
+from bleepstore.node.services import STOP_SECONDS
 from bleepstore.observability.families import Distribution, Family
 from bleepstore.observability.health import Unusable
 
@@ -174,12 +175,13 @@ def _discovery(
 
 
 def consensus_settings(cluster: ClusterConfig) -> ConsensusSettings:
-    """The measures of the driver."""
+    """The measures of the driver.  A leader that stops hands over within what a stop may take."""
     return measured(
         cluster.election_timeout_ms,
         cluster.heartbeat_interval_ms,
         max_entries=cluster.max_append_entries,
         decision=cluster.request_timeout_ms / 1000,
+        handover=min(2 * cluster.election_timeout_ms / 1000, STOP_SECONDS / 2),
         snapshot_entries=cluster.snapshot_interval,
         snapshot_bytes=cluster.snapshot_log_bytes,
     )

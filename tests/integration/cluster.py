@@ -148,6 +148,8 @@ class Cluster:
     :param size: with which it begins; 0 for none.
     :param settings: of ``cluster``, on every node.
     :param sections: other sections of the configuration, on every node.
+    :param route: gives the ``host:port`` at which one node is to call another: of a proxy between
+        them, say; the other's own address while None.
     """
 
     def __init__(
@@ -156,6 +158,7 @@ class Cluster:
         size: int = 3,
         settings: Mapping[str, Any] | None = None,
         sections: Mapping[str, Any] | None = None,
+        route: Callable[[Node, Node], str] | None = None,
     ) -> None:
         self.directory = directory
         self.ports = Ports()
@@ -167,7 +170,8 @@ class Cluster:
         for node in founders:
             others = [other for other in founders if other is not node]
             node.settings["cluster"]["peers"] = [
-                {"id": other.node_id, "addr": other.address} for other in others
+                {"id": other.node_id, "addr": route(node, other) if route else other.address}
+                for other in others
             ]
 
     def make(self, node_id: str, **settings: Any) -> Node:
