@@ -246,7 +246,7 @@ class Exchange:
 
     def _over(self) -> None:
         """The connection is given back to the pool, or gone."""
-        self._countdown.stop()
+        self._countdown.end()
         if self._early:
             self._cut()  # the rest of the request will not be sent
         self._protocol = None
