@@ -5,14 +5,13 @@ Source: Amazon S3 API Reference, the pages of the operations named.
 
 from __future__ import annotations
 
-import re
-from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from urllib.parse import unquote
 
 from msgspec import Struct
 
 from bleepstore.auth.canonical import encode_component, encode_path
+from bleepstore.blobs.encoded_words import encoded_word, plain
 from bleepstore.errors import InternalError, MalformedXML
 from bleepstore.interfaces.in_place import ListedName, NativeObject
 from bleepstore.model.names import MAX_METADATA_BYTES
@@ -35,7 +34,6 @@ _KEPT = (
     "cache-control",
     "expires",
 )
-_ENCODED_WORD = re.compile(r"=\?UTF-8\?B\?([A-Za-z0-9+/=]*)\?=", re.IGNORECASE)
 
 
 def description_headers(description: Description, blob_id: str) -> list[Header]:
@@ -59,19 +57,7 @@ def description_headers(description: Description, blob_id: str) -> list[Header]:
 
 
 def _mail_safe(value: str) -> bytes:
-    raw = value.encode()
-    return raw if value.isascii() else b"=?UTF-8?B?" + b64encode(raw) + b"?="
-
-
-def _plain(value: str) -> str:
-    """The inverse; what is no encoded word stays as it is."""
-    found = _ENCODED_WORD.fullmatch(value)
-    if found is None:
-        return value
-    try:
-        return b64decode(found[1], validate=True).decode()
-    except ValueError:
-        return value
+    return (value if value.isascii() else encoded_word(value)).encode()
 
 
 def expectation(tag: str) -> Header:
@@ -84,9 +70,7 @@ def native_object(name: str, headers: Mapping[bytes, bytes], length: int | None)
     texts = {key.decode("latin-1"): _text(value) for key, value in headers.items()}
     meta = _META.decode()
     metadata = {
-        key.removeprefix(meta): _plain(value)
-        for key, value in texts.items()
-        if key.startswith(meta)
+        key.removeprefix(meta): plain(value) for key, value in texts.items() if key.startswith(meta)
     }
     etag = texts.get("etag", "").strip('"')
     return NativeObject(

@@ -70,8 +70,6 @@ _NOT_YET = {
     "metadata.dynamodb": "",
     "metadata.firestore": "",
     "metadata.cosmos": "",
-    "storage.backend": "`azure`",
-    "storage.azure": "",
     "encryption": "",
     "cluster.replication_factor": "",
     "queue": "",

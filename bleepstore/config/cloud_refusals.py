@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from bleepstore.config.sections import AwsStorageConfig, Config, GcpStorageConfig
+from bleepstore.config.sections import (
+    AwsStorageConfig,
+    AzureStorageConfig,
+    Config,
+    GcpStorageConfig,
+)
 
 Found = list[tuple[str, str]]
 """Dotted keys, and what is wrong with each."""
@@ -17,6 +22,8 @@ def cloud_problems(config: Config) -> Found:
         found = _aws(config.storage.aws)
     elif backend == "gcp":
         found = _gcp(config.storage.gcp)
+    elif backend == "azure":
+        found = _azure(config.storage.azure)
     else:
         return []
     if config.metadata.engine == "raft":
@@ -46,6 +53,20 @@ def _gcp(gcp: GcpStorageConfig) -> Found:
         found.append(("storage.gcp.bucket", "must be given"))
     if gcp.endpoint_url and not _is_endpoint(gcp.endpoint_url):
         found.append(("storage.gcp.endpoint_url", "must be an http or https URL of a host"))
+    return found
+
+
+def _azure(azure: AzureStorageConfig) -> Found:
+    found: Found = []
+    if not azure.container:
+        found.append(("storage.azure.container", "must be given"))
+    if azure.endpoint_url and not _is_endpoint(azure.endpoint_url):
+        found.append(("storage.azure.endpoint_url", "must be an http or https URL of a host"))
+    if azure.use_managed_identity and azure.connection_string:
+        found.append(
+            ("storage.azure.connection_string", "has a key of its own; with use_managed_identity "
+             "give the account instead")
+        )  # fmt: skip
     return found
 
 

@@ -25,7 +25,6 @@ from bleepstore.config.sections import (
 LISTEN_KINDS = ("tcp", "tcp6", "ssl", "tls", "systemd", "unix")
 
 _UNSERVED_ENGINES = frozenset({"local", "dynamodb", "firestore", "cosmos"})
-_UNSERVED_BACKENDS = frozenset({"azure"})
 _NOT_YET = "is not in this version of BleepStore"
 
 
@@ -143,13 +142,9 @@ def _unserved(config: Config) -> list[tuple[str, str]]:
         found.append(("server.workers", f"more than one process {_NOT_YET}; leave it at 1"))
     if config.server.admin_token:
         found.append(("server.admin_token", f"the admin API {_NOT_YET}; leave it empty"))
-    engine, backend = config.metadata.engine, config.storage.backend
+    engine = config.metadata.engine
     if engine in _UNSERVED_ENGINES:
         found.append(("metadata.engine", f"{engine} {_NOT_YET}; choose sqlite, memory or raft"))
-    if backend in _UNSERVED_BACKENDS:
-        found.append(
-            ("storage.backend", f"{backend} {_NOT_YET}; choose local, memory, sqlite, aws or gcp")
-        )
     for name, section, default, what in (
         ("encryption", config.encryption, EncryptionConfig(), "encryption"),
         ("queue", config.queue, QueueConfig(), "the event queue"),

@@ -239,11 +239,23 @@ class AzureStorageConfig(Section, frozen=True, kw_only=True):
     """Object data in Azure Blob Storage."""
 
     container: Annotated[str, Setting("The container that holds everything.")] = ""
-    account: Annotated[str, Setting("Storage account.")] = ""
+    account: Annotated[
+        str,
+        Setting(
+            "Storage account. Without a connection string its key or signature comes from the "
+            "environment (`AZURE_STORAGE_KEY`, `AZURE_STORAGE_SAS_TOKEN`), or a token from Azure's "
+            "usual chain."
+        ),
+    ] = ""
     prefix: Annotated[str, Setting("Put before every key.")] = ""
     endpoint_url: Annotated[str, Setting("Another endpoint than the account's.")] = ""
-    connection_string: Annotated[str, Setting("Account and key in one.", secret=True)] = ""
-    use_managed_identity: Annotated[bool, Setting("Take the machine's identity.")] = False
+    connection_string: Annotated[
+        str,
+        Setting("Account, key or signature, and endpoint in one.", secret=True),
+    ] = ""
+    use_managed_identity: Annotated[
+        bool, Setting("Take the machine's identity, and look for credentials nowhere else.")
+    ] = False
 
 
 class StorageConfig(Section, frozen=True, kw_only=True):

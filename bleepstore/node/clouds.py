@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IReactorTime
 
+from bleepstore.blobs.disk import UnusableStore
 from bleepstore.config.sections import Config
 from bleepstore.interfaces.threads import IThreads
 
 if TYPE_CHECKING:
     from bleepstore.blobs.aws import AwsBlobStore
+    from bleepstore.blobs.azure import AzureBlobStore
     from bleepstore.blobs.gcp import GcpBlobStore
 
-CLOUDS = ("aws", "gcp")
+CLOUDS = ("aws", "gcp", "azure")
 """The backends that are clouds."""
 
 
@@ -26,8 +28,11 @@ def wall_clock() -> int:
 
 def build_cloud(
     config: Config, reactor: IReactorTime, threads: IThreads
-) -> AwsBlobStore | GcpBlobStore:
-    """The store.  Nothing is connected before it starts to be used."""
+) -> AwsBlobStore | AzureBlobStore | GcpBlobStore:
+    """The store.  Nothing is connected before it starts to be used.
+
+    :raises UnusableStore: what the environment has does not go with the settings.
+    """
     # Imported where it is chosen: a node that keeps its own data pays nothing for it.
     from bleepstore.remote.connections import endpoints
     from bleepstore.remote.surroundings import Surroundings
@@ -42,6 +47,13 @@ def build_cloud(
         from bleepstore.blobs.gcp_connection import gcp_store
 
         return gcp_store(config.storage.gcp, *spoken)
+    if config.storage.backend == "azure":
+        from bleepstore.blobs.azure_connection import azure_store
+
+        try:
+            return azure_store(config.storage.azure, *spoken)
+        except ValueError as error:
+            raise UnusableStore(f"storage.azure: {error}") from None
     from bleepstore.blobs.aws_connection import aws_store
 
     return aws_store(config.storage.aws, *spoken)

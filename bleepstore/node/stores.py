@@ -21,6 +21,7 @@ UNUSABLE = (UnusableStore, UnusableDatabase, UnusableLog)
 
 if TYPE_CHECKING:
     from bleepstore.blobs.aws import AwsBlobStore
+    from bleepstore.blobs.azure import AzureBlobStore
     from bleepstore.blobs.gcp import GcpBlobStore
     from bleepstore.blobs.local import LocalBlobStore
     from bleepstore.blobs.memory import MemoryBlobStore
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 Embedded: TypeAlias = "SqliteMetadata | MemoryMetadata"
 Metadata: TypeAlias = "Embedded | ReplicatedMetadata"
 Blobs: TypeAlias = (
-    "LocalBlobStore | MemoryBlobStore | SqliteBlobStore | AwsBlobStore | GcpBlobStore"
+    "LocalBlobStore | MemoryBlobStore | SqliteBlobStore | AwsBlobStore | AzureBlobStore"
+    " | GcpBlobStore"
 )
 
 

@@ -52,5 +52,20 @@ def test_a_gateway_to_google() -> None:
     assert "storage.gcp.endpoint_url: must be an http or https URL of a host" in said
 
 
+def test_a_gateway_to_azure() -> None:
+    azure = {"STORAGE__BACKEND": "azure", "STORAGE__AZURE__CONTAINER": "backing"}
+    assert problems(**azure) == ""
+    assert "storage.azure.container: must be given" in problems(STORAGE__BACKEND="azure")
+    said = problems(**azure, STORAGE__AZURE__ENDPOINT_URL="host:9000")
+    assert "storage.azure.endpoint_url: must be an http or https URL of a host" in said
+    said = problems(
+        **azure,
+        STORAGE__AZURE__USE_MANAGED_IDENTITY="true",
+        STORAGE__AZURE__CONNECTION_STRING="AccountName=a;AccountKey=hunter2",
+    )
+    assert "storage.azure.connection_string: has a key of its own" in said
+    assert "hunter2" not in said
+
+
 def test_what_is_not_used_is_not_looked_at() -> None:
     assert problems(STORAGE__AWS__ENDPOINT_URL="nonsense") == ""

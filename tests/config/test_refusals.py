@@ -110,7 +110,6 @@ def test_an_access_key_stands_for_one_account() -> None:
         ("METADATA__ENGINE", "dynamodb"),
         ("METADATA__ENGINE", "firestore"),
         ("METADATA__ENGINE", "cosmos"),
-        ("STORAGE__BACKEND", "azure"),
         ("ENCRYPTION__KMS_KEYS", "[a]"),
         ("ENCRYPTION__VAULT__TOKEN", "hunter2"),
         ("QUEUE__ENABLED", "true"),

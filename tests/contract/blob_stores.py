@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bleepstore.blobs.aws import AwsBlobStore
+from bleepstore.blobs.azure import AzureBlobStore
 from bleepstore.blobs.gcp import GcpBlobStore
 from bleepstore.blobs.local import LocalBlobStore
 from bleepstore.blobs.memory import MemoryBlobStore
@@ -40,7 +41,7 @@ STORES: dict[type[Any], Make] = {
     SqliteBlobStore: sqlite,
 }
 
-IN_PLACE = (AwsBlobStore, GcpBlobStore)
+IN_PLACE = (AwsBlobStore, AzureBlobStore, GcpBlobStore)
 """Those that keep objects in place; ``contract.in_place`` is their suite, each in a module of its
 own, before a real server."""
 

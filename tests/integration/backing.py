@@ -1,4 +1,4 @@
-"""Gateways, and what is behind them: another BleepStore, or a fake of Cloud Storage."""
+"""Gateways, and what is behind them: another BleepStore, a fake of Cloud Storage, or Azurite."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from botocore.config import Config
 
 from tests.fakes.fault_proxy import FaultProxy, Plan
 from tests.integration import clients
+from tests.integration.azurite import CONTAINER, azurite, connection_string
 from tests.integration.daemon import Daemon
 
 ROOT = Path(__file__).parents[2]
@@ -93,6 +94,29 @@ def google_gateway(directory: Path, settings: Mapping[str, Any] | None = None) -
         merged["storage"] = {"backend": "gcp", "gcp": gcp, **merged.get("storage", {})}
         with Daemon(directory / "front", merged) as front:
             yield front
+
+
+def azure_settings(url: str, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Settings of a gateway to an account of Azure Storage."""
+    azure = {
+        "container": CONTAINER,
+        "prefix": PREFIX,
+        "connection_string": connection_string(url),
+    }
+    merged = dict(settings or {})
+    merged["storage"] = {"backend": "azure", "azure": azure, **merged.get("storage", {})}
+    return merged
+
+
+@contextmanager
+def azure_gateway(directory: Path, settings: Mapping[str, Any] | None = None) -> Iterator[Daemon]:
+    """A gateway to Azure Storage."""
+    (directory / "front").mkdir()
+    with (
+        azurite() as url,
+        Daemon(directory / "front", azure_settings(url, settings)) as front,
+    ):
+        yield front
 
 
 @contextmanager

@@ -1,0 +1,353 @@
+"""Objects in place in a container of Azure Blob Storage.
+
+    {prefix}{bucket}/{key}                           an object
+    {prefix}.bleepstore/uploads/{blob id}/body       a large body until it is placed
+    {prefix}.bleepstore/uploads/{blob id}/00007-…    a part of an upload
+
+A tag is an ETag, of which Azure gives every write a new one, so that a precondition on it is exact.
+What is staged is placed by one request with such a precondition: Put Blob of bytes in memory, or
+Put Block List of blocks that were copied, inside the cloud, from a body, an object or parts.
+
+Azure has no sessions that parts could be put into, and drops blocks of which no blob was made
+after a week: so an upload is the directory of its parts, which are blobs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+from msgspec import Struct
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from bleepstore.blobs.azure_blocks import JoinedBlob, SentBlob, crc64, for_each
+from bleepstore.blobs.azure_calls import AzureCalls, translated
+from bleepstore.blobs.azure_messages import Run, allowed_name, description_headers
+from bleepstore.blobs.chunked_writer import CHUNKS, FACTOR, ChunkedWriter, Kept, Staged
+from bleepstore.blobs.cloud_names import CloudNames
+from bleepstore.blobs.reachability import Reachability
+from bleepstore.errors import Displaced, InternalError, StoreError
+from bleepstore.interfaces.blobs import (
+    BlobCapabilities,
+    IBlobReader,
+    IBlobWriter,
+    Placement,
+)
+from bleepstore.interfaces.in_place import Began, IInPlaceStore, ListedName, NativeObject
+from bleepstore.interfaces.lifecycle import IPart
+from bleepstore.model.locators import OBJECT, PART, UPLOAD, Locator, parse_locator
+from bleepstore.model.objects import Extent, PlacedPart
+from bleepstore.remote.downloading import ResponseBody
+from bleepstore.remote.failures import RemoteFailure
+from bleepstore.remote.resuming import ResumingBody
+from bleepstore.shares import Share
+
+_log = Logger()
+
+DELETIONS = 8
+"""Parts of one upload that are removed at a time."""
+
+_NO_TAG = "-"
+"""The tag of an upload, which has none."""
+
+
+class _Ready(Struct, frozen=True):
+    """What is staged.
+
+    :ivar place: puts it in its place, given the tag of what is there; gives its locator.
+    :ivar size: bytes of it in memory, which are counted.
+    :ivar body: where it lies until then, and is to be removed; None: it is in memory, or where
+        others look after it.
+    """
+
+    place: Callable[[str], Awaitable[Locator]]
+    size: int = 0
+    body: Run | None = None
+
+
+@implementer(IInPlaceStore, IPart)
+class AzureBlobStore:
+    """See :class:`IInPlaceStore`.
+
+    :param prefix: put before every name.
+    :param parts: what is to be stopped with the store: connections and credentials.
+    """
+
+    capabilities = BlobCapabilities(inline_small=False, in_place=True)
+
+    def __init__(
+        self, calls: AzureCalls, prefix: str, clock: IReactorTime, parts: Sequence[IPart] = ()
+    ) -> None:
+        self._calls = calls
+        self._names = CloudNames(prefix, allowed_name)
+        self._uploads = self._names.reserved + "uploads/"
+        self._parts = parts
+        self._reachability = Reachability(clock, lambda: calls.check(self._names.reserved))
+        self._share = Share(CHUNKS // FACTOR)
+        self._kept = Kept()
+        self._staged: dict[str, _Ready] = {}
+        self._began: Began | None = None
+
+    async def start(self) -> None:
+        """Nothing is asked before it is needed: a cloud that is away must not keep a server from
+        starting."""
+        for part in self._parts:
+            await part.start()
+
+    async def stop(self) -> None:
+        """What is staged is lost, as in a crash."""
+        self._staged.clear()
+        for part in reversed(self._parts):
+            await part.stop()
+
+    async def check(self) -> None:
+        """See :class:`IBlobStore`; asks the cloud every few seconds at most."""
+        await self._reachability.check()
+
+    def tell(self, began: Began) -> None:
+        """See :class:`IInPlaceStore`."""
+        self._began = began
+
+    def name_of(self, bucket: str, key: str) -> str:
+        """See :class:`IInPlaceStore`."""
+        return self._names.name_of(bucket, key)
+
+    def key_of(self, name: str) -> tuple[str, str] | None:
+        """See :class:`IInPlaceStore`."""
+        return self._names.key_of(name)
+
+    # Writing
+
+    async def create(self, blob_id: str, placement: Placement) -> IBlobWriter:
+        """See :class:`IBlobStore`."""
+        part = bool(placement.upload)
+        name = _part_name(placement, blob_id) if part else self._directory(blob_id) + "body"
+
+        async def begin() -> SentBlob:
+            if not part and self._began is not None:
+                begun = str(_upload(blob_id, self._directory(blob_id)))
+                await self._began(blob_id, placement, begun)
+            return SentBlob(self._calls, name, blob_id)
+
+        def staged(gathered: Staged[Run]) -> None:
+            stage = self._stage_part if part else self._stage_object
+            stage(blob_id, placement, gathered)
+
+        async def drop(sent: bool) -> None:
+            self._unstage(blob_id)
+            if sent:
+                await self._calls.discard(name)
+
+        return ChunkedWriter(self._kept, self._share, crc64, begin, staged, drop)
+
+    async def place(self, blob_id: str, expected: str) -> str:
+        """See :class:`IInPlaceStore`."""
+        ready = self._staged[blob_id]
+        locator = await ready.place(expected)
+        self._unstage(blob_id)
+        if (body := ready.body) is not None and locator.kind == OBJECT:
+            try:
+                await self._calls.delete(body.name, body.tag)
+            except StoreError as error:
+                _log.warn(
+                    "what {name} was made of stays for the sweeper: {error}",
+                    name=locator.name,
+                    error=str(error),
+                )
+        return str(locator)
+
+    def _stage_object(self, blob_id: str, placement: Placement, gathered: Staged[Run]) -> None:
+        if gathered.made is not None:
+            self._stage_joined(blob_id, placement, [gathered.made], gathered.made)
+            return
+        name = self.name_of(placement.bucket, placement.key)
+        headers = description_headers(placement.description, blob_id)
+
+        async def place(expected: str) -> Locator:
+            tag = await self._calls.put(name, gathered.data, gathered.crc, headers, expected)
+            return Locator(blob_id, OBJECT, tag, name)
+
+        self._stage(blob_id, _Ready(place, gathered.size))
+
+    def _stage_part(self, blob_id: str, placement: Placement, gathered: Staged[Run]) -> None:
+        name, made = _part_name(placement, blob_id), gathered.made
+
+        async def place(expected: str) -> Locator:
+            # Nobody sees a part: a large one is where it belongs, and nothing else ever is there.
+            if made is not None:
+                return Locator(blob_id, PART, made.tag, name)
+            tag = await self._calls.put(name, gathered.data, gathered.crc, (), None)
+            return Locator(blob_id, PART, tag, name)
+
+        self._stage(blob_id, _Ready(place, 0 if made else gathered.size, made))
+
+    def _stage_joined(
+        self, blob_id: str, placement: Placement, runs: Sequence[Run], body: Run | None = None
+    ) -> None:
+        """Stage an object that is made of others."""
+        name = self.name_of(placement.bucket, placement.key)
+        headers = description_headers(placement.description, blob_id)
+        joined = JoinedBlob(self._calls, name, blob_id, runs, headers)
+
+        async def place(expected: str) -> Locator:
+            for run in runs:
+                if not run.length:  # nothing is copied that would tell that it has changed
+                    await self._require(run)
+            return Locator(blob_id, OBJECT, await joined.make(expected), name)
+
+        self._stage(blob_id, _Ready(place, body=body))
+
+    def _stage(self, blob_id: str, ready: _Ready) -> None:
+        self._unstage(blob_id)
+        self._staged[blob_id] = ready
+
+    def _unstage(self, blob_id: str) -> _Ready | None:
+        ready = self._staged.pop(blob_id, None)
+        if ready is not None:
+            self._kept.total -= ready.size
+        return ready
+
+    async def _require(self, run: Run) -> None:
+        """:raises Displaced: other bytes lie there, or none."""
+        found = await self._calls.look(run.name)
+        if found is None or found.tag != run.tag:
+            raise Displaced
+
+    # Copies and uploads
+
+    async def stage_copy(self, blob_id: str, source: Extent, placement: Placement) -> None:
+        """See :class:`IInPlaceStore`."""
+        self._stage_joined(blob_id, placement, [_run(source)])
+
+    async def begin_upload(self, blob_id: str, placement: Placement) -> str:
+        """See :class:`IInPlaceStore`.  Nothing is asked of the cloud."""
+        return str(_upload(blob_id, self._directory(blob_id)))
+
+    async def copy_part(self, blob_id: str, upload: str, number: int, source: Extent) -> str:
+        """See :class:`IInPlaceStore`."""
+        name = _part_name(Placement(upload=upload, part=number), blob_id)
+        tag = await JoinedBlob(self._calls, name, blob_id, [_run(source)]).make(None)
+        return str(Locator(blob_id, PART, tag, name))
+
+    async def stage_parts(
+        self, upload: str, parts: Sequence[PlacedPart], placement: Placement
+    ) -> str:
+        """See :class:`IInPlaceStore`."""
+        blob_id = _locator(upload).blob_id
+        runs = [_run(extent) for part in parts for extent in part.extents]
+        self._stage_joined(blob_id, placement, runs)
+        return blob_id
+
+    # What is there
+
+    async def open(self, blob_id: str, offset: int, length: int) -> IBlobReader:
+        """See :class:`IInPlaceStore`.  A connection that breaks is replaced, unseen."""
+        locator = _locator(blob_id)
+        if not length:
+            await self._require(Run(locator.name, locator.tag, 0, 0))
+            return _Nothing()
+
+        async def open_from(at: int) -> ResponseBody:
+            return await self._calls.open(locator.name, locator.tag, offset + at, length - at)
+
+        try:
+            body = await open_from(0)
+        except RemoteFailure as failure:
+            raise translated(failure) from failure
+        return _Reader(body, length, open_from, translated)
+
+    async def look(self, name: str) -> NativeObject | None:
+        """See :class:`IInPlaceStore`."""
+        return await self._calls.look(name)
+
+    async def list_names(
+        self, prefix: str, after: str = ""
+    ) -> AsyncIterator[tuple[ListedName, ...]]:
+        """See :class:`IInPlaceStore`.
+
+        Azure begins a listing where it ended, and nowhere else: what comes before ``after`` is
+        listed and passed over.
+        """
+        reserved, marker = self._names.reserved, ""
+        while True:
+            page = await self._calls.list_page(self._names.prefix + prefix, marker)
+            if names := tuple(
+                each
+                for each in page.names
+                if each.name > after and not each.name.startswith(reserved)
+            ):
+                yield names
+            if not (marker := page.marker):
+                return
+
+    async def delete(self, blob_id: str) -> None:
+        """See :class:`IInPlaceStore`."""
+        locator = parse_locator(blob_id)
+        if locator is None:
+            ready = self._unstage(blob_id)
+            if ready is not None and ready.body is not None:
+                await self._calls.delete(ready.body.name, ready.body.tag)
+        elif locator.kind == UPLOAD:
+            await self._remove_all(locator.name)
+        else:
+            await self._calls.delete(locator.name, locator.tag)
+
+    async def blob_ids(self) -> AsyncIterator[tuple[str, ...]]:
+        """See :class:`IInPlaceStore`."""
+        marker = ""
+        while True:
+            page = await self._calls.list_page(self._uploads, marker, "/", uncommitted=True)
+            if page.prefixes:
+                yield tuple(
+                    str(_upload(each.removeprefix(self._uploads).rstrip("/"), each))
+                    for each in page.prefixes
+                )
+            if not (marker := page.marker):
+                return
+
+    def _directory(self, blob_id: str) -> str:
+        return f"{self._uploads}{blob_id}/"
+
+    async def _remove_all(self, directory: str) -> None:
+        """Remove what lies below a directory; also what never became a blob."""
+        while page := (await self._calls.list_page(directory, "", uncommitted=True)).names:
+            await for_each([each.name for each in page], self._calls.discard, DELETIONS)
+
+
+@implementer(IBlobReader)
+class _Reader(ResumingBody):
+    """A run of an object."""
+
+
+@implementer(IBlobReader)
+class _Nothing:
+    """No bytes."""
+
+    async def read(self) -> bytes:
+        """See :class:`IBlobReader`."""
+        return b""
+
+    def close(self) -> None:
+        """See :class:`IBlobReader`."""
+
+
+def _locator(text: str) -> Locator:
+    """:raises InternalError: these bytes were never in a cloud."""
+    locator = parse_locator(text)
+    if locator is None:
+        raise InternalError(f"{text} is not in the cloud")
+    return locator
+
+
+def _run(extent: Extent) -> Run:
+    locator = _locator(extent.blob_id)
+    return Run(locator.name, locator.tag, extent.offset, extent.length)
+
+
+def _upload(blob_id: str, directory: str) -> Locator:
+    return Locator(blob_id, UPLOAD, _NO_TAG, directory)
+
+
+def _part_name(placement: Placement, blob_id: str) -> str:
+    return f"{_locator(placement.upload).name}{placement.part:05}-{blob_id}"
