@@ -168,6 +168,13 @@ def _cluster(config: Config) -> list[tuple[str, str]]:
         found.append(
             ("cluster.replication_factor", f"replication of large objects {_NOT_YET}; leave it out")
         )
+    if not config.storage.inline_max_bytes:
+        found.append(
+            (
+                "storage.inline_max_bytes",
+                "must be more than 0 in a cluster, which stores nothing larger",
+            )
+        )
     if config.storage.backend not in ("local", "sqlite"):
         found.append(
             (

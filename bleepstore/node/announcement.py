@@ -57,9 +57,10 @@ def cluster_warnings(config: Config, status: ConsensusStatus) -> list[str]:
             "the nodes of the cluster reach it (cluster.bind_addr)."
         )
     if status.role == "joining":
+        standing = f"is no member of {status.cluster_id}" if status.cluster_id else "has no cluster"
         found.append(
-            f"This node belongs to no cluster yet. Add it, at any member: bleepstore cluster add "
-            f"{cluster.node_id} ADDRESS"
+            f"This node {standing}, and serves nothing. Add it, at any member: bleepstore cluster "
+            f"add {cluster.node_id} ADDRESS"
         )
         return found
     voters = 1 + sum(peer.voter for peer in status.peers)

@@ -10,7 +10,6 @@ from msgspec import Struct
 from bleepstore.cluster.retained import RetainedBlobs
 from bleepstore.config.sections import Config
 from bleepstore.interfaces.lifecycle import IPart
-from bleepstore.node.problems import StartError
 from bleepstore.node.reactor import INodeReactor
 from bleepstore.node.stores import Blobs, Metadata, build_blobs, build_metadata
 from bleepstore.streams.threads import ReactorThreads
@@ -53,12 +52,6 @@ def build_foundation(
     pools = [threads, commit_threads]
     if config.metadata.engine != "raft":
         metadata = build_metadata(config, reactor, threads, commit_threads)
-        if metadata.machine.mark():
-            raise StartError(
-                f"metadata.sqlite.path: {config.metadata.sqlite.path} belongs to a node of a "
-                "cluster, whose log does not have what would be changed here; bleepstore cluster "
-                "detach makes it an embedded store's"
-            )
         blobs = build_blobs(config, reactor, threads)
         services = (("threads", pools), ("metadata", (metadata,)), ("blobs", (blobs,)))
         return Foundation(threads, metadata, blobs, services)

@@ -14,6 +14,7 @@ from bleepstore.interfaces.threads import IThreads
 from bleepstore.metadata.schema import UnusableDatabase
 from bleepstore.node.clouds import CLOUDS, build_cloud
 from bleepstore.node.directories import DataLock, make_directory
+from bleepstore.node.problems import StartError
 
 UNUSABLE = (UnusableStore, UnusableDatabase, UnusableLog)
 """What stores raise whose data cannot be used; the message is for the operator."""
@@ -79,14 +80,21 @@ def build_metadata(
 
     :param commit_threads: for commits alone, which must not wait for the work of others.
     :raises UnusableDatabase: its data cannot be used.
+    :raises StartError: its data is a cluster's.
     """
     # Each store is imported where it is chosen: the others cost a start nothing.
     if config.metadata.engine == "sqlite":
         from bleepstore.metadata.sqlite import SqliteMetadata
 
-        return SqliteMetadata(
-            config.metadata.sqlite.path, reactor, threads, commit_threads=commit_threads
-        )
+        path = config.metadata.sqlite.path
+        store = SqliteMetadata(path, reactor, threads, commit_threads=commit_threads)
+        if store.machine.mark():
+            raise StartError(
+                f"metadata.sqlite.path: {path} belongs to a node of a cluster, whose log does not "
+                "have what would be changed here; bleepstore cluster detach makes it an embedded "
+                "store's"
+            )
+        return store
     from bleepstore.metadata.memory import MemoryMetadata
 
     return MemoryMetadata()

@@ -157,6 +157,8 @@ def test_a_start_says_all_of_it_with_where_it_was_given() -> None:
 def test_stores_that_make_no_sense_in_a_cluster_are_refused() -> None:
     (problem,) = loaded(BLEEPSTORE__STORAGE__BACKEND="memory")
     assert problem.endswith("memory is not for a node of a cluster; choose local or sqlite")
+    (problem,) = loaded(BLEEPSTORE__STORAGE__INLINE_MAX_BYTES="0")
+    assert problem.endswith("must be more than 0 in a cluster, which stores nothing larger")
     (problem,) = loaded(BLEEPSTORE__CLUSTER__REPLICATION_FACTOR="2")
     assert "replication of large objects is not in this version" in problem
 

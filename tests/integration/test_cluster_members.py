@@ -185,6 +185,24 @@ def test_the_data_of_another_node_is_refused(directory: Path) -> None:
         assert node.request("GET", "/").status == 200
 
 
+def test_a_damaged_log_is_named_with_what_to_do_and_the_others_go_on(directory: Path) -> None:
+    with Cluster(directory) as cluster:
+        cluster.client().create_bucket(Bucket="bucket")
+        for number in range(20):
+            cluster.client().put_object(Bucket="bucket", Key=f"k{number}", Body=SMALL)
+        node = cluster.followers()[0]
+        node.stop()
+        log = node.directory / "data" / "raft" / "raft.db"
+        damaged = bytearray(log.read_bytes())
+        at = damaged.index(SMALL[:64])  # within an entry
+        damaged[at] ^= 1
+        log.write_bytes(damaged)
+        line = refusal(node.directory, node.settings)
+        assert "raft.db is damaged: " in line
+        assert "remove it from the cluster" in line
+        assert len(keys(cluster.client(), "bucket")) == 20
+
+
 def test_data_of_ones_own_is_not_brought_into_a_cluster_with_others(directory: Path) -> None:
     cluster = Cluster(directory)
     try:

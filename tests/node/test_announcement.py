@@ -116,6 +116,7 @@ def test_a_node_alone_or_not_yet_added_is_told_how_to_go_on() -> None:
     (warning,) = cluster_warnings(clustered(), seen_by("leader"))
     assert warning.startswith("This node is a cluster of one, which survives no loss.")
     (warning,) = cluster_warnings(clustered(join=True), seen_by("joining"))
+    assert "has no cluster" in warning
     assert warning.endswith("bleepstore cluster add node-1 ADDRESS")
 
 

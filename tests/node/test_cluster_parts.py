@@ -1,0 +1,70 @@
+"""What a node of a cluster says of itself, and the measures that its configuration gives."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+from msgspec.structs import replace
+
+from bleepstore.config.sections import ClusterConfig
+from bleepstore.interfaces.replication import ConsensusStatus
+from bleepstore.node.cluster import ClusterParts, consensus_settings
+from bleepstore.node.services import STOP_SECONDS
+from bleepstore.observability.health import Unusable
+from tests.cluster.test_control import STATUS
+from tests.objectstore.driving import run
+
+
+class Consensus:
+    def __init__(self, status: ConsensusStatus) -> None:
+        self._status = status
+
+    def status(self) -> ConsensusStatus:
+        return self._status
+
+
+def parts(**changes: Any) -> ClusterParts:
+    consensus = cast(Any, Consensus(replace(STATUS, **changes)))
+    return ClusterParts(cast(Any, None), consensus, (), ())
+
+
+def test_a_node_with_a_leader_is_well_and_says_who_it_is() -> None:
+    assert run(parts().check()) == {"role": "leader", "leader": "node-1", "term": "7"}
+    assert run(parts(role="learner", leader="b").check())["role"] == "learner"
+
+
+@pytest.mark.parametrize("changes", [{"leader": "", "role": "follower"}, {"role": "joining"}])
+def test_without_a_leader_or_a_cluster_it_is_not(changes: dict[str, str]) -> None:
+    with pytest.raises(Unusable) as caught:
+        run(parts(**changes).check())
+    assert caught.value.details["role"] == changes["role"]
+
+
+def test_only_the_leader_leads() -> None:
+    assert parts().leads()
+    assert not parts(role="follower").leads()
+
+
+def test_times_are_those_of_the_configuration() -> None:
+    settings = consensus_settings(
+        ClusterConfig(
+            election_timeout_ms=2000,
+            heartbeat_interval_ms=300,
+            request_timeout_ms=7000,
+            snapshot_interval=5,
+            snapshot_log_bytes=70_000,
+            max_append_entries=9,
+        )
+    )
+    assert settings.election == pytest.approx(2, rel=0.1)
+    assert settings.core.heartbeat_ticks * settings.tick == pytest.approx(0.3)
+    assert settings.decision == 7
+    assert settings.handover == 4
+    assert (settings.snapshot_entries, settings.snapshot_bytes) == (5, 70_000)
+    assert settings.core.max_entries == 9
+
+
+def test_a_leader_hands_over_within_the_time_of_a_stop() -> None:
+    slow = ClusterConfig(election_timeout_ms=60_000, request_timeout_ms=90_000)
+    assert consensus_settings(slow).handover < STOP_SECONDS
