@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bleepstore.cluster.bootstrap import cluster_id_of, find_place
+from bleepstore.cluster.bootstrap import cluster_id_of, find_place, is_named
 from bleepstore.cluster.snapshots import SnapshotFiles
 from bleepstore.cluster.unusable import UnusableLog
 from bleepstore.raft.effects import HardState, Persist
@@ -57,16 +57,26 @@ def place(tmp_path: Path) -> Place:
 
 
 def test_the_first_members_agree_on_the_id_of_their_cluster_without_a_word() -> None:
-    backwards = Members(tuple(reversed(THREE.nodes)))
-    assert cluster_id_of(THREE.nodes) == cluster_id_of(backwards.nodes) == "602c653d10802d00"
-    ids = {cluster_id_of(THREE.nodes), cluster_id_of(ONE.nodes), cluster_id_of(THREE.nodes, "x")}
-    assert len(ids) == 3
+    backwards = tuple(reversed(THREE.nodes))
+    agreed = cluster_id_of(THREE.nodes, "prod", "log-1")
+    assert cluster_id_of(backwards, "prod", "log-2") == agreed
+    assert agreed == "prod.ea7fb08b7a2dc4619ffb7c7bb38d95a2"
+    assert is_named(agreed, "prod")
+    assert not is_named(agreed, "pro")
+    others = {
+        cluster_id_of(THREE.nodes, "test", "log-1"),
+        cluster_id_of(OTHERS.nodes, "prod", "log-1"),
+        cluster_id_of(ONE.nodes, "prod", "log-1"),
+        cluster_id_of(ONE.nodes, "prod", "log-2"),  # who begins alone agrees with nobody
+    }
+    assert len(others | {agreed}) == 5
 
 
 def test_a_first_member_begins_with_all_of_them(place: Place) -> None:
     place.find()
     assert place.log.state().snapshot == SnapshotMark(0, 0, THREE)
-    assert place.log.identity.cluster_id == cluster_id_of(THREE.nodes)
+    meant = cluster_id_of(THREE.nodes, "", place.log.identity.log_id)
+    assert place.log.identity.cluster_id == meant
     place.open()
     place.find()
     assert place.log.state().snapshot == SnapshotMark(0, 0, THREE)
