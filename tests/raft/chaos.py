@@ -39,6 +39,7 @@ class Chaos:
         self.asked: dict[int, int] = {}
         self.answered = 0
         self.serial = 0
+        self.known: dict[str, int] = {}
 
     # -- what must hold
 
@@ -59,7 +60,10 @@ class Chaos:
                 assert ready.index >= due, f"a read at {ready.index}, but {due} was committed"
 
     def _leads(self, node: Node, term: int) -> None:
-        assert self.leaders.setdefault(term, node.id) == node.id, f"two leaders of term {term}"
+        if term in self.leaders:
+            assert self.leaders[term] == node.id, f"two leaders of term {term}"
+            return
+        self.leaders[term] = node.id
         for index, entry in self.committed.items():
             if index >= node.raft.first_index:
                 assert index <= node.raft.last_index, f"{node.id} leads without entry {index}"
@@ -83,7 +87,9 @@ class Chaos:
         ids = list(self.cluster.nodes)
         node_id = ids[one % len(ids)]
         choice = kind % 100
-        if choice < 42:
+        if choice == 0 and not self.lease:
+            self._storm(one)
+        elif choice < 42:
             self._deliver(one)
         elif choice < (62 if not self.lease else 42):
             self.cluster.tick(node_id)
@@ -111,6 +117,8 @@ class Chaos:
             self._transfer(node_id, ids[other % len(ids)])
         else:
             self._change(node_id, ids[other % len(ids)], kind // 100)
+        if kind // 100 % 4 == 0:
+            self._ambush(one)
 
     def _deliver(self, one: int) -> None:
         wire = self.cluster.wire
@@ -128,6 +136,26 @@ class Chaos:
             self.cluster.tick(node_id)
             if self.lease:
                 self._deliver(one)
+
+    def _storm(self, one: int) -> None:
+        """All lose their patience at once, and hear of each other late and in any order."""
+        wire = self.cluster.wire
+        for _ in range(9):
+            self.cluster.tick()
+        for count in range(len(wire)):
+            if wire:
+                self.cluster.deliver((one >> count % 16) % len(wire))
+
+    def _ambush(self, one: int) -> None:
+        """A leader that has just committed something is cut off at once, maybe with a friend."""
+        for node_id, node in self.cluster.nodes.items():
+            if node.raft.is_leader and node.raft.commit > self.known.get(node_id, 0):
+                self.cluster.heal()
+                friend = list(self.cluster.nodes)[one % len(self.cluster.nodes)]
+                self.cluster.partition(node_id, *(friend,) * (one // 8 % 2))
+                if one // 16 % 2:
+                    self.cluster.wire.clear()
+            self.known[node_id] = node.raft.commit
 
     def _lose_or_repeat(self, one: int, other: int) -> None:
         wire = self.cluster.wire
@@ -186,7 +214,9 @@ class Chaos:
     def _change(self, node_id: str, other: str, how: int) -> None:
         raft = self.cluster[node_id]
         members = raft.members
-        if how % 3 == 0:
+        if how == 9:  # two at once, which is to be refused
+            wanted = members.without(other).having(Member(node_id, f"{node_id}:1", False))
+        elif how % 3 == 0:
             wanted = members.without(other)
         else:
             wanted = members.having(Member(other, f"{other}:1", how % 3 == 1))

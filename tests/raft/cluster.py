@@ -107,7 +107,7 @@ class Node:
         self.persisting: Persist | None = None
         self.reads: list[ReadReady] = []
         self.roles: list[RoleChange] = []
-        self.sending: list[str] = []
+        self.sending: list[tuple[str, int]] = []
 
 
 class Cluster:
@@ -163,7 +163,7 @@ class Cluster:
             self.send(node.id, envelope)
         node.reads.extend(effects.reads)
         node.roles.extend(effects.roles)
-        node.sending.extend(effects.snapshots)
+        node.sending.extend((to, raft.term) for to in effects.snapshots)
         if effects.persist is not None:
             assert node.persisting is None, "two Persists at a time"
             node.persisting = effects.persist
@@ -276,10 +276,10 @@ class Cluster:
     def send_snapshots(self, node_id: str, *, success: bool = True) -> None:
         """Do what ``Effects.snapshots`` asked a node for."""
         node = self.nodes[node_id]
-        for to in node.sending:
+        for to, term in node.sending:
             mark = node.disk.mark
             if success:
-                self.bring(node_id, to, InstallSnapshot(node.raft.term, mark))
+                self.bring(node_id, to, InstallSnapshot(term, mark))  # of the term that wanted it
             node.raft.snapshot_sent(to, mark.index if success else 0)
         node.sending.clear()
         self.run(node_id)
