@@ -82,7 +82,11 @@ class Exchange:
         limits = connections.limits
         self._connections = connections
         self._clock = clock
-        self._request = request
+        # Not the request itself, whose body may be large: see BodyProducer.stopProducing.
+        self._method = request.method
+        self._origin = request.origin
+        self._target = request.target
+        self._headers = request.headers
         self._head_seconds = limits.head if head is None else head
         self._countdown = Countdown(clock, self._expired)
         self._producer = (
@@ -104,13 +108,12 @@ class Exchange:
         :raises Unreachable: there is no answer.
         :raises Exception: what the source of the body raised.
         """
-        request = self._request
         client = HTTPClient(self)
         try:
             self._asked = client.request(
-                request.method,
+                self._method,
                 _NO_URL,
-                headers=self._headers(),
+                headers=self._headers_to_send(),
                 data=self._producer,
                 allow_redirects=False,
                 unbuffered=True,
@@ -122,7 +125,7 @@ class Exchange:
             self._cut()
             self._over()
             if self._fault is not None:
-                raise Unreachable(self._fault, str(request.origin)) from None
+                raise Unreachable(self._fault, str(self._origin)) from None
             if isinstance(error, CancelledError | Unreachable):
                 raise
             if self._producer is not None and self._producer.error is not None:
@@ -131,12 +134,12 @@ class Exchange:
                 raise _broken(error) from error
             raise
 
-    def _headers(self) -> Headers:
+    def _headers_to_send(self) -> Headers:
         headers = Headers()
-        for name, value in self._request.headers:
+        for name, value in self._headers:
             headers.addRawHeader(name, value)
         if not headers.hasHeader(b"host"):
-            headers.addRawHeader(b"host", self._request.origin.host_header)
+            headers.addRawHeader(b"host", self._origin.host_header)
         return headers
 
     def _answer(self) -> Answer:
@@ -148,7 +151,7 @@ class Exchange:
             name.lower(): b", ".join(values) for name, values in response.headers.getAllRawHeaders()
         }
         length: int | None = None
-        if self._request.method == "HEAD":
+        if self._method == "HEAD":
             announced = headers.get(b"content-length", b"")
             length = int(announced) if announced.isdigit() else None
         elif response.length is not UNKNOWN_LENGTH:
@@ -171,12 +174,12 @@ class Exchange:
     async def _send(
         self, method: bytes, headers: Headers, producer: IBodyProducer | None
     ) -> IResponse:
-        wanted = [value for name, value in self._request.headers if name == b"accept-encoding"]
+        wanted = [value for name, value in self._headers if name == b"accept-encoding"]
         headers.setRawHeaders(b"accept-encoding", wanted or [b"identity"])
         protocol = self._protocol = await self._connected()
-        persistent = self._request.origin not in self._connections.closing
+        persistent = self._origin not in self._connections.closing
         sent = Request(  # type: ignore[no-untyped-call]
-            method, self._request.target, headers, producer, persistent=persistent
+            method, self._target, headers, producer, persistent=persistent
         )
         if producer is None:
             self._countdown.start(self._head_seconds, Fault.HEAD_TIMEOUT)
@@ -189,7 +192,7 @@ class Exchange:
         return _Undecoded(response)
 
     async def _connected(self) -> HTTP11ClientProtocol:
-        connections, origin = self._connections, self._request.origin
+        connections, origin = self._connections, self._origin
         self._countdown.start(connections.limits.turn, Fault.BUSY)
         await connections.turn()
         self._holds_turn = True
@@ -226,7 +229,7 @@ class Exchange:
             if not self._early:
                 self._countdown.stop()
             if response.version < _PERSISTENT:
-                self._connections.closing.add(self._request.origin)
+                self._connections.closing.add(self._origin)
             response.deliverBody(self._body)  # type: ignore[no-untyped-call]
 
     # Its end
@@ -236,7 +239,7 @@ class Exchange:
             self._fault = fault
             self._asked.cancel()
         else:
-            self._body.fail(Unreachable(fault, str(self._request.origin)))
+            self._body.fail(Unreachable(fault, str(self._origin)))
 
     def _cut(self) -> None:
         if (protocol := self._protocol) is not None and protocol.state != "QUIESCENT":

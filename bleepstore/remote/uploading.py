@@ -42,6 +42,10 @@ class BytesSource:
         return piece
 
 
+_SPENT = BytesSource(b"")
+"""A source that has ended."""
+
+
 @implementer(IBodyProducer)
 class BodyProducer:
     """Writes a source to a transport, for one attempt.
@@ -98,6 +102,7 @@ class BodyProducer:
             consumer.write(data)
 
     def _end(self, result: Failure | None, ended: Deferred[None]) -> None:
+        self._source = _SPENT
         if self._stopped:
             return  # nobody waits, or it was cancelled and has failed already
         self._stopped = True
@@ -128,6 +133,9 @@ class BodyProducer:
             self._stopped = True
             if self._running is not None:
                 self._running.cancel()
+        # Twisted's objects and ours refer to each other in circles: what a body holds must not
+        # wait for the garbage collector, who does not know that it is large.
+        self._source = _SPENT
 
     def _resume(self) -> None:
         if (paused := self._paused) is not None:

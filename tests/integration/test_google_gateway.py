@@ -5,6 +5,7 @@ What a gateway has in common with any other server, the S3 tests say; they run b
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import threading
@@ -41,7 +42,7 @@ class World:
         return client_of(
             self.front,
             config=Config(
-                retries={"total_max_attempts": 1}, max_pool_connections=16, read_timeout=60
+                retries={"total_max_attempts": 1}, max_pool_connections=32, read_timeout=60
             ),
         )
 
@@ -98,6 +99,36 @@ def test_what_lies_in_the_cloud(world: World) -> None:
     s3.delete_object(Bucket="bucket", Key="a/poem")
     assert f"{PREFIX}bucket/big" not in world.lying()
     assert f"{PREFIX}bucket/copy" in world.lying()
+
+
+def test_many_large_transfers_take_little_memory(world: World) -> None:
+    s3 = world.client()
+    s3.create_bucket(Bucket="bucket")
+    data, count, pieces = random.Random(1).randbytes(MIB), 16, 24
+    s3.put_object(Bucket="bucket", Key="warm", Body=data * 2)
+    before = _most_memory(world.front)
+    digest = hashlib.md5(data * pieces, usedforsecurity=False).hexdigest()
+
+    def transfer(number: int) -> None:
+        answer = s3.put_object(Bucket="bucket", Key=f"{number}", Body=data * pieces)
+        assert answer["ETag"] == f'"{digest}"'
+        received = hashlib.md5(usedforsecurity=False)
+        body = s3.get_object(Bucket="bucket", Key=f"{number}")["Body"]
+        for piece in body.iter_chunks(MIB):
+            received.update(piece)
+        assert received.hexdigest() == digest
+
+    with ThreadPoolExecutor(count) as pool:
+        for each in [pool.submit(transfer, number) for number in range(count)]:
+            each.result(timeout=300)
+    assert _most_memory(world.front) - before < 100 * MIB
+
+
+def _most_memory(daemon: Daemon) -> int:
+    """Bytes of memory that a server has had at most."""
+    with open(f"/proc/{daemon.pid}/status") as status:
+        (line,) = [line for line in status if line.startswith("VmHWM")]
+    return int(line.split()[1]) * 1024
 
 
 class Writers:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
+import weakref
 from dataclasses import dataclass
 from typing import Any
 
@@ -601,3 +603,24 @@ def test_a_cancelled_request_cuts_its_connection(world: World, logged: list[LogE
     assert world.client.in_use == 0
     assert nothing_is_due(world.clock)
     assert not logged
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_body_is_let_go_of_at_once(world: World, answered: bool) -> None:
+    """Not when the garbage collector comes round to it."""
+    gc.disable()
+    try:
+        source = Source(b"data")
+        gone = weakref.ref(source)
+        asked = world.start(put(), source, 4)
+        del source
+        if answered:
+            world.server.last.answer(200)
+            result(asked.get().body.read_all())
+        else:
+            world.server.last.reset()
+        assert not asked.pending
+        del asked  # and the traceback of its failure, which holds whatever was called
+        assert gone() is None
+    finally:
+        gc.enable()
