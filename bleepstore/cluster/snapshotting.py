@@ -212,12 +212,13 @@ class Snapshotting:
 
     async def _send(self, to: str) -> None:
         index = 0
+        term = self._raft.term  # as the leader of which it is wanted: another may lead by then
         try:
             found = await self._borrow()
             if found is not None:
                 mark, path = found
                 try:
-                    await self._transport.send_snapshot(to, self._raft.term, mark, path)
+                    await self._transport.send_snapshot(to, term, mark, path)
                     index = mark.index
                 finally:
                     self._snapshots.give_back(path)
