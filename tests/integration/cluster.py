@@ -115,8 +115,13 @@ class Node(Daemon):
 
     @property
     def account(self) -> Account:
-        """Who signs requests by hand at this node."""
-        return Account(self.port, clients.ACCESS_KEY, clients.SECRET_KEY)
+        """Who signs requests by hand at this node: the first account of its configuration."""
+        keys = self.settings.get("auth", {})
+        return Account(
+            self.port,
+            keys.get("access_key", clients.ACCESS_KEY),
+            keys.get("secret_key", clients.SECRET_KEY),
+        )
 
     def request(self, method: str, target: str, body: bytes = b"", **options: Any) -> Answer:
         """One signed request, with no retry."""

@@ -16,16 +16,21 @@ import pytest
 from tests.fakes.fault_proxy import USUAL, Seeded
 from tests.integration import clients
 from tests.integration.backing import azure_gateway, gateway, google_gateway
+from tests.integration.cluster import Cluster
 from tests.integration.daemon import Daemon
 from tests.integration.world import SETTINGS, World
 
 _numbers = itertools.count(1)
 
+SLOW = {"election_timeout_ms": 3000, "heartbeat_interval_ms": 300, "request_timeout_ms": 10_000}
+"""Settings of a cluster whose leader is to stay, however busy the machine is."""
 
-@pytest.fixture(scope="session", params=["local", "aws", "gcp", "azure", "faulty"])
+
+@pytest.fixture(scope="session", params=["local", "aws", "gcp", "azure", "faulty", "cluster"])
 def backend(request: pytest.FixtureRequest) -> str:
     """Where the bytes are: on the disk; behind a gateway to another S3, Cloud Storage or Azure;
-    behind one to another S3 of whose requests every tenth goes wrong."""
+    behind one to another S3 of whose requests every tenth goes wrong; on three nodes of a cluster,
+    of which one is asked that does not lead."""
     name: str = request.param
     return name
 
@@ -36,12 +41,22 @@ more cloud.  What each cloud must do, ``contract.in_place`` asks of its store.""
 
 FRONT_ALONE = ("test_endpoints", "test_operator", "test_robustness")
 
-_LEFT_OUT = {"faulty": MOVE_NO_BYTES, "azure": (*MOVE_NO_BYTES, *FRONT_ALONE)}
+_LEFT_OUT = {
+    "faulty": MOVE_NO_BYTES,
+    "azure": (*MOVE_NO_BYTES, *FRONT_ALONE),
+    "cluster": (*FRONT_ALONE, "test_clients"),  # real clients are tried with real, large files
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what would take time and tell nothing new."""
-    items[:] = [item for item in items if item.path.stem not in _LEFT_OUT.get(_backend(item), ())]
+    """Leave out what would take time and tell nothing new, and what a cluster cannot store."""
+    items[:] = [item for item in items if _is_worth_it(item, _backend(item))]
+
+
+def _is_worth_it(item: pytest.Item, backend: str) -> bool:
+    if backend == "cluster" and item.get_closest_marker("large_objects") is not None:
+        return False
+    return item.path.stem not in _LEFT_OUT.get(backend, ())
 
 
 def _backend(item: pytest.Item) -> str:
@@ -57,6 +72,11 @@ def serving(
     if backend == "local":
         with Daemon(directory, settings) as daemon:
             yield daemon
+    elif backend == "cluster":
+        sections = {"storage": {"inline_max_bytes": 65536}, **(settings or {})}
+        with Cluster(directory, settings=SLOW, sections=sections) as cluster:
+            yield cluster.followers()[0]
+        return
     elif backend == "gcp":
         with google_gateway(directory, settings) as daemon:
             yield daemon

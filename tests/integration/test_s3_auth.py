@@ -172,6 +172,7 @@ def test_both_ways_of_signing_at_once(raw: Account, shared: str) -> None:
 # The payload
 
 
+@pytest.mark.large_objects
 def test_the_payload_is_what_was_signed(raw: Account, shared: str) -> None:
     wrong = hashlib.sha256(b"other").hexdigest()
     answer = raw.request("PUT", f"/{shared}/payload", body=b"body", sha256=wrong)
@@ -235,6 +236,7 @@ class Chunks:
 SHA1 = "x-amz-checksum-sha1:" + b64encode(hashlib.sha1(b"x" * 65_536 + b"yz").digest()).decode()
 
 
+@pytest.mark.large_objects
 @pytest.mark.parametrize("trailer", ["", SHA1])
 def test_signed_chunks(raw: Account, shared: str, trailer: str) -> None:
     pieces = (b"x" * 65_536, b"yz")
@@ -248,6 +250,7 @@ def test_signed_chunks(raw: Account, shared: str, trailer: str) -> None:
         assert got.headers[name] == value
 
 
+@pytest.mark.large_objects
 @pytest.mark.parametrize(
     ("trailer", "spoil"),
     [

@@ -74,7 +74,7 @@ def test_checksums_of_objects(alice: Any, shared: str, algorithm: str, given: bo
 
 
 @pytest.mark.parametrize("algorithm", sorted(SUMS))
-@pytest.mark.parametrize("size", [100, 3_000_000])
+@pytest.mark.parametrize("size", [100, pytest.param(3_000_000, marks=pytest.mark.large_objects)])
 def test_checksums_that_are_not_those_of_the_body(
     world: World, shared: str, algorithm: str, size: int
 ) -> None:
@@ -200,6 +200,7 @@ class Upload:
         )
 
 
+@pytest.mark.large_objects
 @pytest.mark.parametrize(
     ("algorithm", "kind"),
     [*[(name, "COMPOSITE") for name in COMPOSITE], *[(name, "FULL_OBJECT") for name in FULL]],
@@ -267,6 +268,7 @@ def test_types_that_an_algorithm_does_not_have(
         )
 
 
+@pytest.mark.large_objects
 def test_uploads_without_an_algorithm(world: World, shared: str) -> None:
     """As old clients make them: the whole gets the default checksum."""
     raw = world.raw("alice")

@@ -244,7 +244,7 @@ def test_conditional_deletes(alice: Any, shared: str) -> None:
     assert [entry["Key"] for entry in answer["Deleted"]] == ["delete"]
 
 
-@pytest.mark.parametrize("size", [10, 300_000])
+@pytest.mark.parametrize("size", [10, pytest.param(300_000, marks=pytest.mark.large_objects)])
 def test_one_of_many_creators_wins(alice: Any, shared: str, size: int) -> None:
     key = f"race {size}"
 

@@ -66,6 +66,7 @@ def assembled(alice: Any, shared: str) -> str:
     return "assembled"
 
 
+@pytest.mark.large_objects
 def test_parts_become_an_object(world: World, alice: Any, shared: str) -> None:
     upload = Upload(
         alice, shared, "whole/key", ContentType="a/b", Metadata={"m": "1"}, CacheControl="c",
@@ -101,6 +102,7 @@ def test_one_small_part_is_enough(alice: Any, shared: str) -> None:
     assert alice.get_object(Bucket=shared, Key="single empty")["Body"].read() == b""
 
 
+@pytest.mark.large_objects
 def test_a_part_that_is_sent_again_replaces_the_first(alice: Any, shared: str) -> None:
     upload = Upload(alice, shared, "resent")
     old = upload.put(1, B)
@@ -114,6 +116,7 @@ def test_a_part_that_is_sent_again_replaces_the_first(alice: Any, shared: str) -
     assert alice.get_object(Bucket=shared, Key="resent")["Body"].read() == A + C
 
 
+@pytest.mark.large_objects
 def test_parts_that_are_not_named_are_left_out(alice: Any, shared: str) -> None:
     upload = Upload(alice, shared, "unnamed")
     one, _two, three = upload.put(1, A), upload.put(2, B), upload.put(3, C)
@@ -121,6 +124,7 @@ def test_parts_that_are_not_named_are_left_out(alice: Any, shared: str) -> None:
     assert alice.get_object(Bucket=shared, Key="unnamed")["Body"].read() == A + C
 
 
+@pytest.mark.large_objects
 def test_refused_completions_leave_the_upload_as_it_is(alice: Any, shared: str) -> None:
     upload = Upload(alice, shared, "refused")
     one, two, three = upload.put(1, A), upload.put(2, C), upload.put(3, C)
@@ -153,6 +157,7 @@ def test_completing_twice_is_completing_once(alice: Any, shared: str) -> None:
         upload.complete(part)
 
 
+@pytest.mark.large_objects
 def test_aborting(alice: Any, shared: str) -> None:
     upload = Upload(alice, shared, "aborted")
     part = upload.put(1, A)
@@ -272,6 +277,7 @@ def test_a_completion_of_many_parts_is_larger_than_other_documents(
 # Copies into parts
 
 
+@pytest.mark.large_objects
 def test_parts_may_be_copied(alice: Any, shared: str, assembled: str) -> None:
     source = A + B + C
     upload = Upload(alice, shared, "from copies")
@@ -336,6 +342,7 @@ def test_copying_a_part_of_what_is_not_there(alice: Any, shared: str) -> None:
     alice.abort_multipart_upload(**upload.name)
 
 
+@pytest.mark.large_objects
 def test_copying_an_assembled_object(alice: Any, shared: str, assembled: str) -> None:
     alice.copy_object(Bucket=shared, Key="copied whole", CopySource=f"{shared}/{assembled}")
     got = alice.get_object(Bucket=shared, Key="copied whole")
@@ -346,6 +353,7 @@ def test_copying_an_assembled_object(alice: Any, shared: str, assembled: str) ->
 # Reading by parts
 
 
+@pytest.mark.large_objects
 def test_reading_by_part_number(alice: Any, shared: str, assembled: str) -> None:
     whole = {"Bucket": shared, "Key": assembled}
     for number, body, first in ((1, A, 0), (2, B, PART), (3, C, 2 * PART + 3)):
@@ -380,6 +388,7 @@ def test_an_object_put_whole_is_its_own_first_part(alice: Any, shared: str) -> N
         alice.get_object(Bucket=shared, Key="no parts", PartNumber=2)
 
 
+@pytest.mark.large_objects
 def test_a_part_is_shown_with_its_own_checksum(alice: Any, shared: str) -> None:
     upload = Upload(alice, shared, "part sums", ChecksumAlgorithm="SHA256")
     parts, sums = [], []
@@ -481,6 +490,7 @@ def test_listing_uploads(world: World, alice: Any) -> None:
     alice.delete_bucket(Bucket=bucket)  # uploads in progress do not keep a bucket
 
 
+@pytest.mark.large_objects
 def test_uploads_do_not_show_as_objects(world: World, alice: Any) -> None:
     bucket = world.bucket()
     Upload(alice, bucket, "k").put(1, A)
@@ -508,6 +518,7 @@ def test_one_of_many_completions_makes_the_object(alice: Any, shared: str) -> No
     assert alice.get_object(Bucket=shared, Key="raced")["Body"].read() == b"x"
 
 
+@pytest.mark.large_objects
 def test_the_same_part_sent_many_times_at_once_is_one_of_them(alice: Any, shared: str) -> None:
     upload = Upload(alice, shared, "resent at once")
     bodies = [bytes([65 + number]) * 300_000 for number in range(8)]

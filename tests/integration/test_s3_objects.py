@@ -29,7 +29,10 @@ def shared(world: World) -> str:
     return world.bucket()
 
 
-@pytest.mark.parametrize("size", [0, 1, 16 * 1024, 16 * 1024 + 1, 65_536, LARGE])
+@pytest.mark.parametrize(
+    "size",
+    [0, 1, 16 * 1024, 16 * 1024 + 1, 65_536, pytest.param(LARGE, marks=pytest.mark.large_objects)],
+)
 def test_round_trip(alice: Any, shared: str, size: int) -> None:
     body = bytes(range(256)) * (size // 256) + b"z" * (size % 256)
     put = alice.put_object(Bucket=shared, Key=f"size {size}", Body=body)
@@ -257,6 +260,7 @@ def test_ranges_of_an_empty_object(world: World, alice: Any, shared: str) -> Non
         assert answer.text("ActualObjectSize") == "0"
 
 
+@pytest.mark.large_objects
 def test_ranges_of_a_large_object(alice: Any, shared: str) -> None:
     body = hashlib.sha256(b"seed").digest() * (LARGE // 32)
     alice.put_object(Bucket=shared, Key="large", Body=body)
@@ -359,6 +363,7 @@ def test_a_copy_onto_itself(alice: Any, shared: str) -> None:
     assert (got["Body"].read(), got["Metadata"]) == (b"body", {"b": "2"})
 
 
+@pytest.mark.large_objects
 def test_a_copy_outlives_its_source(alice: Any, shared: str) -> None:
     body = b"y" * LARGE
     alice.put_object(Bucket=shared, Key="short-lived", Body=body)
@@ -643,6 +648,7 @@ def test_virtual_host_style(world: World, alice: Any, shared: str) -> None:
 # Many at a time
 
 
+@pytest.mark.large_objects
 def test_parallel_overwrites_are_never_mixed(alice: Any, shared: str) -> None:
     bodies = [bytes([65 + number]) * 200_000 for number in range(8)]
 
