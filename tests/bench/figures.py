@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.bench import bench_raft, load, populate, processes, signed
+from tests.bench import bench_gateway, bench_raft, load, populate, processes, signed
 from tests.integration.conftest import client_of
 from tests.integration.daemon import Daemon
 
@@ -362,6 +362,15 @@ def core_of_raft(setting: Setting) -> Iterator[Figure]:
     )
 
 
+def gateway(setting: Setting) -> Iterator[Figure]:
+    """Through a gateway and directly with its own treq client, to the same server behind."""
+    large = min(setting.large, 512 * MIB)
+    for name, unit, wanted, pairs in bench_gateway.measure(
+        setting.directory / "gateway", setting.seconds, setting.pairs, large
+    ):
+        yield at_least(name, unit, wanted, pairs, "direct, by treq")
+
+
 ALL: dict[str, Callable[[Setting], Iterator[Figure]]] = {
     "small": small_objects,
     "large": large_objects,
@@ -370,4 +379,5 @@ ALL: dict[str, Callable[[Setting], Iterator[Figure]]] = {
     "startup": startup,
     "memory": memory,
     "raft": core_of_raft,
+    "gateway": gateway,
 }
