@@ -24,6 +24,8 @@ def cloud_problems(config: Config) -> Found:
         found = _gcp(config.storage.gcp)
     elif backend == "azure":
         found = _azure(config.storage.azure)
+    elif config.storage.cache.dir:
+        return [("storage.cache.dir", "is for a storage.backend in a cloud; leave it out")]
     else:
         return []
     if config.metadata.engine == "raft":

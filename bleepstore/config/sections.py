@@ -258,6 +258,16 @@ class AzureStorageConfig(Section, frozen=True, kw_only=True):
     ] = False
 
 
+class CacheConfig(Section, frozen=True, kw_only=True):
+    """What was read from a cloud, kept on the local disk."""
+
+    dir: Annotated[str, Setting("Its directory; without one there is no cache.")] = ""
+    max_bytes: Annotated[
+        int,
+        Setting("Most bytes of its files; what was not read for longest goes.", least=1048576),
+    ] = 10737418240
+
+
 class StorageConfig(Section, frozen=True, kw_only=True):
     """Where the bytes of objects are kept."""
 
@@ -281,6 +291,10 @@ class StorageConfig(Section, frozen=True, kw_only=True):
             "as it is now, or requests for it are refused. Reads and writes notice it either way."
         ),
     ] = "adopt"
+    cache: Annotated[
+        CacheConfig,
+        Setting("Of what is read from a cloud. Reads that it serves do not ask the cloud."),
+    ] = CacheConfig()
     local: Annotated[LocalStorageConfig, Setting("Backend `local`.")] = LocalStorageConfig()
     memory: Annotated[MemoryStorageConfig, Setting("Backend `memory`.")] = MemoryStorageConfig()
     sqlite: Annotated[SqliteStorageConfig, Setting("Backend `sqlite`.")] = SqliteStorageConfig()

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from twisted.internet.interfaces import IReactorTime
 
 from bleepstore.blobs.disk import UnusableStore
 from bleepstore.config.sections import Config
 from bleepstore.interfaces.threads import IThreads
+from bleepstore.node.directories import make_directory
 
 if TYPE_CHECKING:
     from bleepstore.blobs.aws import AwsBlobStore
     from bleepstore.blobs.azure import AzureBlobStore
+    from bleepstore.blobs.cache import CachedStore
     from bleepstore.blobs.gcp import GcpBlobStore
+
+Cloud: TypeAlias = "AwsBlobStore | AzureBlobStore | GcpBlobStore"
 
 CLOUDS = ("aws", "gcp", "azure")
 """The backends that are clouds."""
@@ -26,9 +30,7 @@ def wall_clock() -> int:
     return time.time_ns() // 1_000_000
 
 
-def build_cloud(
-    config: Config, reactor: IReactorTime, threads: IThreads
-) -> AwsBlobStore | AzureBlobStore | GcpBlobStore:
+def build_cloud(config: Config, reactor: IReactorTime, threads: IThreads) -> Cloud:
     """The store.  Nothing is connected before it starts to be used.
 
     :raises UnusableStore: what the environment has does not go with the settings.
@@ -57,6 +59,20 @@ def build_cloud(
     from bleepstore.blobs.aws_connection import aws_store
 
     return aws_store(config.storage.aws, *spoken)
+
+
+def build_cached(config: Config, store: Cloud, threads: IThreads) -> Cloud | CachedStore:
+    """The store, behind a cache if there is to be one.
+
+    :raises StartError: the cache's directory cannot be used.
+    """
+    cache = config.storage.cache
+    if not cache.dir:
+        return store
+    from bleepstore.blobs.cache import Blocks, CachedStore
+
+    make_directory(cache.dir, "storage.cache.dir")
+    return CachedStore(store, Blocks(cache.dir, cache.max_bytes, threads))
 
 
 def _read(path: str) -> bytes:

@@ -12,7 +12,7 @@ from bleepstore.cluster.unusable import UnusableLog
 from bleepstore.config.sections import Config
 from bleepstore.interfaces.threads import IThreads
 from bleepstore.metadata.schema import UnusableDatabase
-from bleepstore.node.clouds import CLOUDS, build_cloud
+from bleepstore.node.clouds import CLOUDS, build_cached, build_cloud
 from bleepstore.node.directories import DataLock, make_directory
 from bleepstore.node.problems import StartError
 
@@ -23,6 +23,7 @@ UNUSABLE = (UnusableStore, UnusableDatabase, UnusableLog)
 if TYPE_CHECKING:
     from bleepstore.blobs.aws import AwsBlobStore
     from bleepstore.blobs.azure import AzureBlobStore
+    from bleepstore.blobs.cache import CachedStore
     from bleepstore.blobs.gcp import GcpBlobStore
     from bleepstore.blobs.local import LocalBlobStore
     from bleepstore.blobs.memory import MemoryBlobStore
@@ -35,7 +36,7 @@ Embedded: TypeAlias = "SqliteMetadata | MemoryMetadata"
 Metadata: TypeAlias = "Embedded | ReplicatedMetadata"
 Blobs: TypeAlias = (
     "LocalBlobStore | MemoryBlobStore | SqliteBlobStore | AwsBlobStore | AzureBlobStore"
-    " | GcpBlobStore"
+    " | GcpBlobStore | CachedStore"
 )
 
 
@@ -115,7 +116,7 @@ def build_blobs(config: Config, reactor: IReactorTime, threads: IThreads) -> Blo
 
         return SqliteBlobStore(storage.sqlite.path, threads)
     if storage.backend in CLOUDS:
-        return build_cloud(config, reactor, threads)
+        return build_cached(config, build_cloud(config, reactor, threads), threads)
     from bleepstore.blobs.memory import MemoryBlobStore
 
     memory = storage.memory

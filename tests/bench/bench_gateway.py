@@ -34,6 +34,7 @@ def measure(
     behind_directory = directory / "behind"
     with processes.bleepstore(behind_directory) as behind:
         make_backing_bucket(behind.url)
+        yield _cached(directory, behind, seconds, pairs)
         with processes.bleepstore(directory / "front", gateway_settings(behind.url)) as front:
             s3 = client_of(front)
             s3.create_bucket(Bucket="bench")
@@ -82,3 +83,33 @@ def measure(
                 downloads.append((size / took * mib, direct(behind, "get", large) * mib))
             yield "gateway: PUT of a large object", "MiB/s", 0.8, uploads
             yield "gateway: GET of a large object", "MiB/s", 0.8, downloads
+
+
+def _cached(
+    directory: Path, behind: Daemon, seconds: float, pairs: int
+) -> tuple[str, str, float, Pairs]:
+    """A GET that the cache serves, beside one of a server on its own disk."""
+    settings = {"storage": {"cache": {"dir": "cache"}}}
+    with (
+        processes.bleepstore(directory / "cached", gateway_settings(behind.url, settings)) as front,
+        processes.bleepstore(directory / "local") as local,
+    ):
+        for daemon in (front, local):
+            s3 = client_of(daemon)
+            s3.create_bucket(Bucket="cached")
+            for n in range(64):
+                s3.put_object(Bucket="cached", Key=f"{n}", Body=b"x" * 65536)
+                s3.get_object(Bucket="cached", Key=f"{n}")["Body"].read()
+            s3.close()
+        gets = {
+            daemon.port: [signed.head(daemon.port, "GET", f"/cached/{n}") for n in range(64)]
+            for daemon in (front, local)
+        }
+        rates = [
+            (
+                load.closed_loop(front.port, gets[front.port], seconds=seconds),
+                load.closed_loop(local.port, gets[local.port], seconds=seconds),
+            )
+            for _ in range(pairs)
+        ]
+        return "gateway: cached GET of 64 KiB, 32 connections", "/s", 0.9, rates

@@ -69,3 +69,9 @@ def test_a_gateway_to_azure() -> None:
 
 def test_what_is_not_used_is_not_looked_at() -> None:
     assert problems(STORAGE__AWS__ENDPOINT_URL="nonsense") == ""
+
+
+def test_a_cache_is_for_a_cloud() -> None:
+    assert "storage.cache.dir: is for" in problems(STORAGE__CACHE__DIR="cache")
+    assert problems(**AWS, STORAGE__CACHE__DIR="cache") == ""
+    assert "at least" in problems(**AWS, STORAGE__CACHE__MAX_BYTES="1000")

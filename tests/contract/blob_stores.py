@@ -11,6 +11,7 @@ from typing import Any
 
 from bleepstore.blobs.aws import AwsBlobStore
 from bleepstore.blobs.azure import AzureBlobStore
+from bleepstore.blobs.cache import CachedStore
 from bleepstore.blobs.gcp import GcpBlobStore
 from bleepstore.blobs.local import LocalBlobStore
 from bleepstore.blobs.memory import MemoryBlobStore
@@ -41,7 +42,7 @@ STORES: dict[type[Any], Make] = {
     SqliteBlobStore: sqlite,
 }
 
-IN_PLACE = (AwsBlobStore, AzureBlobStore, GcpBlobStore)
+IN_PLACE = (AwsBlobStore, AzureBlobStore, CachedStore, GcpBlobStore)
 """Those that keep objects in place; ``contract.in_place`` is their suite, each in a module of its
 own, before a real server."""
 

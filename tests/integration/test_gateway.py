@@ -289,3 +289,30 @@ def test_no_acknowledged_write_is_lost_in_a_network_that_fails(tmp_path: Path) -
                 assert found in bodies, f"{key}: {len(found or b'')} bytes"
             print(f"{len(proxy.happened)} faults, {refused} of 200 writes refused")
             made.close()
+
+
+def test_a_cache_answers_for_the_cloud(tmp_path: Path) -> None:
+    for folder in ("behind", "front"):
+        (tmp_path / folder).mkdir()
+    with Daemon(tmp_path / "behind") as behind, FaultProxy(behind.port) as proxy:
+        make_backing_bucket(behind.url)
+        settings = {"storage": {"cache": {"dir": "cache", "max_bytes": 8 * MIB}}}
+        with Daemon(tmp_path / "front", gateway_settings(proxy.url, settings)) as front:
+            made = Both(front, behind)
+            made.s3.create_bucket(Bucket="bucket")
+            data = random.Random(1).randbytes(3 * MIB)
+            made.s3.put_object(Bucket="bucket", Key="key", Body=data)
+            assert made.s3.get_object(Bucket="bucket", Key="key")["Body"].read() == data
+            before = proxy.requests
+            assert made.s3.get_object(Bucket="bucket", Key="key")["Body"].read() == data
+            ranged = made.s3.get_object(Bucket="bucket", Key="key", Range="bytes=5-2000004")
+            assert ranged["Body"].read() == data[5:2_000_005]
+            assert proxy.requests == before
+            made.s3.put_object(Bucket="bucket", Key="key", Body=b"new")
+            assert made.s3.get_object(Bucket="bucket", Key="key")["Body"].read() == b"new"
+            for number in range(4):
+                made.s3.put_object(Bucket="bucket", Key=f"more-{number}", Body=data)
+                made.s3.get_object(Bucket="bucket", Key=f"more-{number}")["Body"].read()
+            kept = sum(f.stat().st_size for f in (tmp_path / "front/cache").rglob("*.?"))
+            assert 0 < kept <= 8 * MIB
+            made.close()
