@@ -8,7 +8,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from bleepstore.blobs.aws import AwsBlobStore
 from bleepstore.blobs.aws_calls import AwsCalls
-from bleepstore.config.sections import AwsStorageConfig
+from bleepstore.config.storage_sections import AwsStorageConfig
 from bleepstore.interfaces.threads import Now
 from bleepstore.remote.aws_credentials import aws_authorizer
 from bleepstore.remote.client import RemoteClient

@@ -6,7 +6,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from bleepstore.blobs.azure import AzureBlobStore
 from bleepstore.blobs.azure_calls import AzureCalls
-from bleepstore.config.sections import AzureStorageConfig
+from bleepstore.config.storage_sections import AzureStorageConfig
 from bleepstore.interfaces.threads import Now
 from bleepstore.remote.azure_credentials import azure_account
 from bleepstore.remote.azure_signing import CopySourceAuthorizer

@@ -6,7 +6,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from bleepstore.blobs.gcp import GcpBlobStore
 from bleepstore.blobs.gcp_calls import GcpCalls
-from bleepstore.config.sections import GcpStorageConfig
+from bleepstore.config.storage_sections import GcpStorageConfig
 from bleepstore.interfaces.threads import Now
 from bleepstore.remote.client import RemoteClient
 from bleepstore.remote.connections import EndpointFor, Limits

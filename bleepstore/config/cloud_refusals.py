@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from bleepstore.config.sections import (
+from bleepstore.config.sections import Config
+from bleepstore.config.storage_sections import (
     AwsStorageConfig,
     AzureStorageConfig,
-    Config,
     GcpStorageConfig,
 )
 

@@ -11,7 +11,7 @@ from twisted.internet import reactor
 
 from bleepstore.blobs.aws import AwsBlobStore
 from bleepstore.blobs.aws_connection import aws_store
-from bleepstore.config.sections import AwsStorageConfig
+from bleepstore.config.storage_sections import AwsStorageConfig
 from bleepstore.remote.connections import Limits, endpoints
 from bleepstore.remote.retries import Policy
 from bleepstore.remote.surroundings import Surroundings

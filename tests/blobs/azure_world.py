@@ -10,7 +10,7 @@ from twisted.internet import reactor
 
 from bleepstore.blobs.azure import AzureBlobStore
 from bleepstore.blobs.azure_connection import azure_store
-from bleepstore.config.sections import AzureStorageConfig
+from bleepstore.config.storage_sections import AzureStorageConfig
 from bleepstore.remote.connections import Limits, endpoints
 from bleepstore.remote.retries import Policy
 from bleepstore.remote.surroundings import Surroundings

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bleepstore.blobs.aws_connection import aws_origin
-from bleepstore.config.sections import AwsStorageConfig
+from bleepstore.config.storage_sections import AwsStorageConfig
 
 
 @pytest.mark.parametrize(

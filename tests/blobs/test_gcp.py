@@ -15,7 +15,7 @@ from bleepstore.blobs.chunked_writer import SMALL_TOGETHER
 from bleepstore.blobs.gcp import GcpBlobStore
 from bleepstore.blobs.gcp_connection import gcp_authorizer, gcp_store
 from bleepstore.blobs.gcp_messages import allowed_name
-from bleepstore.config.sections import GcpStorageConfig
+from bleepstore.config.storage_sections import GcpStorageConfig
 from bleepstore.errors import (
     AccessDenied,
     Displaced,

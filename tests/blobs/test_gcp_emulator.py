@@ -16,7 +16,7 @@ from twisted.internet import reactor
 
 from bleepstore.blobs.gcp import GcpBlobStore
 from bleepstore.blobs.gcp_connection import gcp_store
-from bleepstore.config.sections import GcpStorageConfig
+from bleepstore.config.storage_sections import GcpStorageConfig
 from bleepstore.interfaces.blobs import Placement
 from bleepstore.model.objects import Description, Extent, PlacedPart
 from bleepstore.remote.connections import endpoints

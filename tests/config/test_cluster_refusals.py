@@ -16,9 +16,8 @@ from bleepstore.config.sections import (
     MetadataConfig,
     PeerConfig,
     SqliteMetadataConfig,
-    SqliteStorageConfig,
-    StorageConfig,
 )
+from bleepstore.config.storage_sections import SqliteStorageConfig, StorageConfig
 
 PEERS = (PeerConfig(id="node-2", addr="10.0.1.2:9002"), PeerConfig(id="node-3", addr="c:9002"))
 
