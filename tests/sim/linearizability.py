@@ -20,8 +20,15 @@ under way put before it, in all orders.  Three observations keep the set small:
 - An operation under way that changes nothing (a read, or a refused write) may have its instant
   as soon as its outcome is right: nobody can tell, and there is one obligation less.
 - One without an outcome is never needed unless it changes the state.
+- Those without an outcome that do the same (two deletes of a key) stand for each other: the
+  earlier one is used up first.
 - Of two configurations that differ only in which operations without an outcome were used up, one
   that used fewer can do all that the other can.
+
+Even so there can be very many ways to use up operations without an outcome.  So of those that are
+otherwise alike only a few are carried along, those first that spare what later operations will
+have seen.  A history that is explained so is linearizable.  One that is not is gone through again
+with more of them, until none was left out, or there are too many.
 
 Knows nothing of how a history came about: times are any numbers, of a simulation or of a clock.
 """
@@ -48,7 +55,10 @@ NO_BUCKET = "NoSuchBucket"
 FAILED = "PreconditionFailed"
 NOT_EMPTY = "BucketNotEmpty"
 
-MOST_CONFIGURATIONS = 200_000
+MOST_CONFIGURATIONS = 20_000
+
+FIRST_CHOICE = 4
+"""Ways to use up operations without an outcome that are carried along at first."""
 
 
 class Operation(Struct, frozen=True, kw_only=True):
@@ -251,7 +261,7 @@ def _check(
     initial: S,
 ) -> list[Violation]:
     kept = [each for each in operations if each.outcome is not None or not each.reads]
-    failure = Search(kept, apply, initial).run()
+    failure = search(kept, apply, initial)
     if failure is None:
         return []
     return [Violation(subject, _explain(kept, failure, apply, initial))]
@@ -267,25 +277,68 @@ class Failure(Struct, Generic[S], frozen=True):
     states: tuple[S, ...]
 
 
+def search(
+    operations: Sequence[Operation],
+    apply: Callable[[S, Operation], tuple[S, Outcome]],
+    initial: S,
+) -> Failure[S] | None:
+    """None: the history of one object is linearizable.
+
+    :raises TooHard: undecided.
+    """
+    choice = FIRST_CHOICE
+    while True:
+        attempt = Search(operations, apply, initial, choice)
+        failure = attempt.run()
+        if failure is None or not attempt.left_out:
+            return failure
+        choice *= 8
+
+
 class Search(Generic[S]):
-    """Goes through one object's calls and returns."""
+    """Goes through one object's calls and returns.
+
+    :ivar left_out: whether something that was possible has been left out.
+    """
 
     def __init__(
         self,
         operations: Sequence[Operation],
         apply: Callable[[S, Operation], tuple[S, Outcome]],
         initial: S,
+        choice: int,
     ) -> None:
         """
         :param apply: the state and the outcome that a single-threaded store would have.
+        :param choice: how many ways to use up operations without an outcome are carried along.
         """
         self._operations = operations
         self._apply = apply
         self._open: dict[int, Operation] = {}
         self._idle: dict[int, Operation] = {}  # those of them that change nothing
+        self.left_out = False
+        self._choice = choice
         self._unknown = sum(1 << n for n, each in enumerate(operations) if each.outcome is None)
-        self._configurations = _Configurations[S](self._unknown)
+        seen: set[object] = {each.outcome for each in operations}
+        seen |= {each.if_match for each in operations}
+        for each in operations:
+            if isinstance(each.outcome, tuple):
+                seen.update(etag for _, etag in each.outcome)
+        self._wanted = sum(1 << n for n, each in enumerate(operations) if each.value in seen)
+        self._likes: dict[int, int] = {}  # of an operation without an outcome, the one before
+        latest: dict[tuple[object, ...], int] = {}
+        for number in sorted(range(len(operations)), key=lambda n: operations[n].called):
+            each = operations[number]
+            if each.outcome is None:
+                what = (each.action, each.key, each.value, each.if_match, each.if_none_match)
+                if what in latest:
+                    self._likes[number] = 1 << latest[what]
+                latest[what] = number
+        self._configurations = self._none()
         self._configurations.add(initial, 0)
+
+    def _none(self) -> _Configurations[S]:
+        return _Configurations(self._unknown, self._wanted, self._choice)
 
     def run(self) -> Failure[S] | None:
         """None: the history is linearizable."""
@@ -316,7 +369,7 @@ class Search(Generic[S]):
 
     def _renew(self, number: int, operation: Operation) -> None:
         """Give an operation that changes nothing its instant wherever the outcome is right."""
-        renewed = _Configurations[S](self._unknown)
+        renewed = self._none()
         for state, done in self._configurations:
             settled = self._apply(state, operation) == (state, operation.outcome)
             renewed.add(state, done | settled << number)
@@ -334,8 +387,7 @@ class Search(Generic[S]):
     def _return(self, returning: int) -> None:
         """Keep the configurations in which it has had its effect, with what it takes before it."""
         bit = 1 << returning
-        found = _Configurations[S](self._unknown)
-        tried = _Configurations[S](self._unknown)
+        found, tried = self._none(), self._none()
         layer = []
         for state, done in self._configurations:
             if done & bit:
@@ -346,7 +398,7 @@ class Search(Generic[S]):
             following = []
             for state, done in layer:
                 for number, operation in self._open.items():
-                    if done >> number & 1:
+                    if done >> number & 1 or self._likes.get(number, 0) & ~done:
                         continue
                     after, outcome = self._apply(state, operation)
                     if operation.outcome is None:
@@ -362,14 +414,21 @@ class Search(Generic[S]):
             if len(tried) + len(found) > MOST_CONFIGURATIONS:
                 raise TooHard(f"more than {MOST_CONFIGURATIONS} ways to explain a history")
             layer = following
+        self.left_out |= tried.left_out or found.left_out
         self._configurations = found
 
 
 class _Configurations(Generic[S]):
-    """States with the operations that had their effect, less those that others make useless."""
+    """States with the operations that had their effect, less those that others make useless.
 
-    def __init__(self, unknown: int) -> None:
+    :ivar left_out: whether there were more than may be kept.
+    """
+
+    def __init__(self, unknown: int, wanted: int, choice: int) -> None:
         self._unknown = unknown
+        self._wanted = wanted
+        self._choice = choice
+        self.left_out = False
         self._spent: dict[tuple[S, int], list[int]] = {}
         self._count = 0
 
@@ -381,9 +440,17 @@ class _Configurations(Generic[S]):
             if other & ~spent == 0:
                 return False
         kept = [other for other in others if spent & ~other]
-        self._count += len(kept) + 1 - len(others)
-        others[:] = [*kept, spent]
-        return True
+        kept.append(spent)
+        if len(kept) > self._choice:
+            self.left_out = True
+            kept.sort(key=self._cost)
+            kept.pop()
+        self._count += len(kept) - len(others)
+        others[:] = kept
+        return spent in kept
+
+    def _cost(self, spent: int) -> tuple[int, int]:
+        return (spent & self._wanted).bit_count(), spent.bit_count()
 
     def __len__(self) -> int:
         return self._count
@@ -409,7 +476,7 @@ def _explain(
     for each in list(relevant):  # what saw or changed nothing that matters
         fewer = [other for other in relevant if other is not each]
         if each is not wrong and each.idle:
-            again = Search(fewer, apply, initial).run()
+            again = search(fewer, apply, initial)
             if again is not None and again.operation is wrong:
                 relevant, failure = fewer, again
     lines = [str(each) for each in sorted(relevant, key=lambda each: each.called)]

@@ -230,6 +230,16 @@ def test_many_writes_of_unknown_outcome_are_no_obstacle() -> None:
     assert len(check_keys([*unknown, *reads, again])) == 1
 
 
+def test_many_refusals_that_unknown_writes_explain_are_no_obstacle() -> None:
+    """Each refusal could be the doing of any of them; the ways to choose are too many to try."""
+    history = [put(0, None, f"u{n}") for n in range(20)]
+    for n in range(10):
+        history.append(put(4 * n + 1, 4 * n + 2, f"w{n}", FAILED, if_none_match=True))
+        history.append(delete(4 * n + 2.5, 4 * n + 3))
+        history.append(delete(4 * n + 2.5, None))
+    assert check_keys([*history, get(100, 101, "u3")]) == []
+
+
 def test_a_long_history_of_many_clients_is_checked_in_a_moment() -> None:
     """Made by a register that really takes its steps at single instants."""
     dice = random.Random(1)
