@@ -18,13 +18,15 @@ from tests.integration.raw import send
 
 ROOT = Path(__file__).parents[2]
 SMALL = bytes(range(256)) * 16
+CALM = {"election_timeout_ms": 3000, "heartbeat_interval_ms": 300, "request_timeout_ms": 10_000}
+"""Settings of a cluster whose leader is to stay, however busy the machine is."""
 LARGE = bytes(range(256)) * 400  # more than what is kept beside the metadata
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Three nodes for the tests that harm none of them."""
-    with Cluster(tmp_path_factory.mktemp("cluster")) as cluster:
+    with Cluster(tmp_path_factory.mktemp("cluster"), settings=CALM) as cluster:
         yield cluster
 
 
