@@ -8,6 +8,7 @@ from typing import Protocol
 from twisted.internet.interfaces import IReactorTime
 
 from bleepstore.config.sections import Config, ServerConfig
+from bleepstore.errors import StoreError
 from bleepstore.http.factory import HTTPFactory
 from bleepstore.http.settings import Limits
 from bleepstore.interfaces.blobs import IBlobStore
@@ -16,7 +17,7 @@ from bleepstore.node.stores import Metadata
 from bleepstore.objectstore.ids import Dice
 from bleepstore.objectstore.store import ObjectStore
 from bleepstore.observability.families import Distribution, Family
-from bleepstore.observability.health import Check, Health
+from bleepstore.observability.health import Check, Health, Unusable
 from bleepstore.observability.log import AccessLog
 from bleepstore.observability.metrics import Metrics
 from bleepstore.s3.authentication import Authentication
@@ -61,7 +62,7 @@ def build_front(
         metrics.add_families(cluster.families)
     health = None
     if config.observability.health_check:
-        checks: dict[str, Check] = {"metadata": metadata.totals, "storage": blobs.check}
+        checks: dict[str, Check] = {"metadata": metadata.totals, "storage": known(blobs.check)}
         if cluster is not None:
             checks["cluster"] = cluster.check
         health = Health(reactor, checks)
@@ -75,6 +76,18 @@ def build_front(
         instruments=Instruments(metrics, access_log),
         seed=int.from_bytes(dice(8), "big"),
     )
+
+
+def known(check: Check) -> Check:
+    """The check, whose StoreErrors are no news: a cloud that is away is in the log already."""
+
+    async def checked() -> object:
+        try:
+            return await check()
+        except StoreError as error:
+            raise Unusable(reason=f"{error.code}: {error}") from error
+
+    return checked
 
 
 def channels_of(front: S3Front, server: ServerConfig, reactor: IReactorTime) -> HTTPFactory:
