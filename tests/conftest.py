@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
+
+from tests.integration.azurite import azurite
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -26,6 +28,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write what the core of Raft does into its transcripts, instead of comparing",
     )
+
+
+@pytest.fixture(scope="session")
+def azure_account() -> Iterator[str]:
+    """The URL of an account of Azure Storage, one for all: each test has a prefix of its own."""
+    with azurite() as url:
+        yield url
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote
 
@@ -31,15 +31,14 @@ from bleepstore.remote.azure_connection import (
 from bleepstore.remote.retries import Policy
 from tests.blobs.azure_world import make_store, new_prefix
 from tests.contract.in_place import MIB, blob_id, random_bytes
-from tests.integration.azurite import CONTAINER, ask, azurite, connection_string
+from tests.integration.azurite import CONTAINER, ask, connection_string
 
 QUICK = Policy(attempts=3, base=0.001, cap=0.001, total=60)
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with azurite() as url:
-        yield url
+@pytest.fixture
+def server(azure_account: str) -> str:
+    return azure_account
 
 
 @pytest_twisted.async_yield_fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -10,13 +10,11 @@ import pytest_twisted
 
 from tests.blobs.azure_world import make_store, new_prefix
 from tests.contract.in_place import InPlaceContract
-from tests.integration.azurite import azurite
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with azurite() as url:
-        yield url
+@pytest.fixture
+def server(azure_account: str) -> str:
+    return azure_account
 
 
 class TestOnAzurite(InPlaceContract):

@@ -15,7 +15,7 @@ from botocore.config import Config
 
 from tests.fakes.fault_proxy import FaultProxy, Plan
 from tests.integration import clients
-from tests.integration.azurite import CONTAINER, azurite, connection_string
+from tests.integration.azurite import CONTAINER, connection_string
 from tests.integration.daemon import Daemon
 
 ROOT = Path(__file__).parents[2]
@@ -96,27 +96,18 @@ def google_gateway(directory: Path, settings: Mapping[str, Any] | None = None) -
             yield front
 
 
-def azure_settings(url: str, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def azure_settings(
+    url: str, settings: Mapping[str, Any] | None = None, prefix: str = PREFIX
+) -> dict[str, Any]:
     """Settings of a gateway to an account of Azure Storage."""
     azure = {
         "container": CONTAINER,
-        "prefix": PREFIX,
+        "prefix": prefix,
         "connection_string": connection_string(url),
     }
     merged = dict(settings or {})
     merged["storage"] = {"backend": "azure", "azure": azure, **merged.get("storage", {})}
     return merged
-
-
-@contextmanager
-def azure_gateway(directory: Path, settings: Mapping[str, Any] | None = None) -> Iterator[Daemon]:
-    """A gateway to Azure Storage."""
-    (directory / "front").mkdir()
-    with (
-        azurite() as url,
-        Daemon(directory / "front", azure_settings(url, settings)) as front,
-    ):
-        yield front
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import pytest
 
 from tests.fakes.fault_proxy import USUAL, Seeded
 from tests.integration import clients
-from tests.integration.backing import azure_gateway, gateway, google_gateway
+from tests.integration.backing import azure_settings, gateway, google_gateway
 from tests.integration.cluster import Cluster
 from tests.integration.daemon import Daemon
 from tests.integration.world import SETTINGS, World
@@ -66,7 +66,10 @@ def _backend(item: pytest.Item) -> str:
 
 @contextmanager
 def serving(
-    backend: str, directory: Path, settings: Mapping[str, Any] | None = None
+    request: pytest.FixtureRequest,
+    backend: str,
+    directory: Path,
+    settings: Mapping[str, Any] | None = None,
 ) -> Iterator[Daemon]:
     """A server on a backend; it must not have logged a traceback in the end."""
     if backend == "local":
@@ -81,7 +84,8 @@ def serving(
         with google_gateway(directory, settings) as daemon:
             yield daemon
     elif backend == "azure":
-        with azure_gateway(directory, settings) as daemon:
+        url = request.getfixturevalue("azure_account")
+        with Daemon(directory, azure_settings(url, settings, f"{directory.name}/")) as daemon:
             yield daemon
     else:
         plan = Seeded(1, 0.1, USUAL) if backend == "faulty" else None
@@ -92,16 +96,20 @@ def serving(
 
 
 @pytest.fixture(scope="session")
-def server(backend: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+def server(
+    request: pytest.FixtureRequest, backend: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Daemon]:
     """``twistd bleepstore`` with nothing but its defaults (and a free port), on each backend."""
-    with serving(backend, tmp_path_factory.mktemp("server")) as daemon:
+    with serving(request, backend, tmp_path_factory.mktemp("server")) as daemon:
         yield daemon
 
 
 @pytest.fixture(scope="session")
-def world(backend: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(
+    request: pytest.FixtureRequest, backend: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
     """A server with several accounts, on each backend."""
-    with serving(backend, tmp_path_factory.mktemp("world"), SETTINGS) as daemon:
+    with serving(request, backend, tmp_path_factory.mktemp("world"), SETTINGS) as daemon:
         made = World(daemon)
         yield made
         made.close()

@@ -17,10 +17,10 @@ from urllib.request import urlopen
 
 import pytest
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.fakes.fault_proxy import USUAL, Fault, FaultProxy, Script, Seeded
 from tests.integration.backing import BUCKET, PREFIX, cloud_storage
+from tests.integration.cloud_writers import Writers, require_little_memory
 from tests.integration.conftest import client_of
 from tests.integration.daemon import Daemon
 
@@ -104,87 +104,7 @@ def test_what_lies_in_the_cloud(world: World) -> None:
 def test_many_large_transfers_take_little_memory(world: World) -> None:
     s3 = world.client()
     s3.create_bucket(Bucket="bucket")
-    data, count, pieces = random.Random(1).randbytes(MIB), 16, 24
-    s3.put_object(Bucket="bucket", Key="warm", Body=data * 2)
-    before = _most_memory(world.front)
-    digest = hashlib.md5(data * pieces, usedforsecurity=False).hexdigest()
-
-    def transfer(number: int) -> None:
-        answer = s3.put_object(Bucket="bucket", Key=f"{number}", Body=data * pieces)
-        assert answer["ETag"] == f'"{digest}"'
-        received = hashlib.md5(usedforsecurity=False)
-        body = s3.get_object(Bucket="bucket", Key=f"{number}")["Body"]
-        for piece in body.iter_chunks(MIB):
-            received.update(piece)
-        assert received.hexdigest() == digest
-
-    with ThreadPoolExecutor(count) as pool:
-        for each in [pool.submit(transfer, number) for number in range(count)]:
-            each.result(timeout=300)
-    assert _most_memory(world.front) - before < 100 * MIB
-
-
-def _most_memory(daemon: Daemon) -> int:
-    """Bytes of memory that a server has had at most."""
-    with open(f"/proc/{daemon.pid}/status") as status:
-        (line,) = [line for line in status if line.startswith("VmHWM")]
-    return int(line.split()[1]) * 1024
-
-
-class Writers:
-    """Writers of keys of their own, and what each key may hold by now.
-
-    :ivar allowed: key → contents, None for none; more than one while a write's outcome is not
-        known.
-    """
-
-    def __init__(self) -> None:
-        self.allowed: dict[str, list[bytes | None]] = {}
-        self.refused = 0
-        self.acknowledged = 0
-        self._lock = threading.Lock()
-
-    def write(self, s3: Any, writer: int, seed: int, count: int) -> None:
-        dice = random.Random(f"{seed} {writer}")
-        for number in range(count):
-            key = f"{writer}/{dice.randrange(3)}"
-            size = dice.choice((0, 10, 70_000, 1_500_000, 3_000_000))
-            body: bytes | None = random.Random(f"{seed} {key} {number}").randbytes(size)
-            try:
-                kind = dice.random()
-                if kind < 0.2:
-                    body = None
-                    s3.delete_object(Bucket="bucket", Key=key)
-                elif kind < 0.35:
-                    self._in_parts(s3, key, body or b"")
-                else:
-                    s3.put_object(Bucket="bucket", Key=key, Body=body)
-            except (ClientError, BotoCoreError):
-                with self._lock:
-                    self.refused += 1
-                self.allowed.setdefault(key, [None]).append(body)
-            else:
-                with self._lock:
-                    self.acknowledged += 1
-                self.allowed[key] = [body]
-
-    @staticmethod
-    def _in_parts(s3: Any, key: str, body: bytes) -> None:
-        upload = s3.create_multipart_upload(Bucket="bucket", Key=key)
-        named = {"Bucket": "bucket", "Key": key, "UploadId": upload["UploadId"]}
-        part = s3.upload_part(**named, PartNumber=1, Body=body)
-        parts = [{"PartNumber": 1, "ETag": part["ETag"]}]
-        s3.complete_multipart_upload(**named, MultipartUpload={"Parts": parts})
-
-    def check(self, s3: Any) -> None:
-        """Every key holds what it may hold; now it is known what."""
-        for key, bodies in self.allowed.items():
-            try:
-                found = s3.get_object(Bucket="bucket", Key=key)["Body"].read()
-            except s3.exceptions.NoSuchKey:
-                found = None
-            assert found in bodies, f"{key}: {len(found or b'')} bytes, of {len(bodies)}"
-            self.allowed[key] = [found]
+    require_little_memory(s3, world.front)
 
 
 def test_no_acknowledged_write_is_lost_in_a_network_that_fails(world: World) -> None:

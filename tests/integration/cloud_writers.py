@@ -1,0 +1,101 @@
+"""Clients that write through a gateway while all goes wrong, and know what each key may hold."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tests.integration.daemon import Daemon
+
+MIB = 1 << 20
+
+
+class Writers:
+    """Writers of keys of their own, and what each key may hold by now.
+
+    :ivar allowed: key → contents, None for none; more than one while a write's outcome is not
+        known.
+    """
+
+    def __init__(self) -> None:
+        self.allowed: dict[str, list[bytes | None]] = {}
+        self.refused = 0
+        self.acknowledged = 0
+        self._lock = threading.Lock()
+
+    def write(self, s3: Any, writer: int, seed: int, count: int) -> None:
+        dice = random.Random(f"{seed} {writer}")
+        for number in range(count):
+            key = f"{writer}/{dice.randrange(3)}"
+            size = dice.choice((0, 10, 70_000, 1_500_000, 3_000_000))
+            body: bytes | None = random.Random(f"{seed} {key} {number}").randbytes(size)
+            try:
+                kind = dice.random()
+                if kind < 0.2:
+                    body = None
+                    s3.delete_object(Bucket="bucket", Key=key)
+                elif kind < 0.35:
+                    self._in_parts(s3, key, body or b"")
+                else:
+                    s3.put_object(Bucket="bucket", Key=key, Body=body)
+            except (ClientError, BotoCoreError):
+                with self._lock:
+                    self.refused += 1
+                self.allowed.setdefault(key, [None]).append(body)
+            else:
+                with self._lock:
+                    self.acknowledged += 1
+                self.allowed[key] = [body]
+
+    @staticmethod
+    def _in_parts(s3: Any, key: str, body: bytes) -> None:
+        upload = s3.create_multipart_upload(Bucket="bucket", Key=key)
+        named = {"Bucket": "bucket", "Key": key, "UploadId": upload["UploadId"]}
+        part = s3.upload_part(**named, PartNumber=1, Body=body)
+        parts = [{"PartNumber": 1, "ETag": part["ETag"]}]
+        s3.complete_multipart_upload(**named, MultipartUpload={"Parts": parts})
+
+    def check(self, s3: Any) -> None:
+        """Every key holds what it may hold; now it is known what."""
+        for key, bodies in self.allowed.items():
+            try:
+                found = s3.get_object(Bucket="bucket", Key=key)["Body"].read()
+            except s3.exceptions.NoSuchKey:
+                found = None
+            assert found in bodies, f"{key}: {len(found or b'')} bytes, of {len(bodies)}"
+            self.allowed[key] = [found]
+
+
+def require_little_memory(s3: Any, front: Daemon) -> None:
+    """Sixteen large bodies go to the cloud and come back at once, and few of their bytes are in
+    memory at any time."""
+    data, count, pieces = random.Random(1).randbytes(MIB), 16, 24
+    s3.put_object(Bucket="bucket", Key="warm", Body=data * 2)
+    before = _most_memory(front)
+    digest = hashlib.md5(data * pieces, usedforsecurity=False).hexdigest()
+
+    def transfer(number: int) -> None:
+        answer = s3.put_object(Bucket="bucket", Key=f"{number}", Body=data * pieces)
+        assert answer["ETag"] == f'"{digest}"'
+        received = hashlib.md5(usedforsecurity=False)
+        body = s3.get_object(Bucket="bucket", Key=f"{number}")["Body"]
+        for piece in body.iter_chunks(MIB):
+            received.update(piece)
+        assert received.hexdigest() == digest
+
+    with ThreadPoolExecutor(count) as pool:
+        for each in [pool.submit(transfer, number) for number in range(count)]:
+            each.result(timeout=300)
+    assert _most_memory(front) - before < 100 * MIB
+
+
+def _most_memory(daemon: Daemon) -> int:
+    """Bytes of memory that a server has had at most."""
+    with open(f"/proc/{daemon.pid}/status") as status:
+        (line,) = [line for line in status if line.startswith("VmHWM")]
+    return int(line.split()[1]) * 1024
