@@ -4,7 +4,8 @@
     {prefix}.bleepstore/keys/{bucket}/{digest}   one whose own name the cloud cannot have
     {prefix}.bleepstore/…                        all else; no bucket's name begins with a dot
 
-Which names a cloud cannot have is the provider's to say; the digest is the key's SHA-256.
+Which names a cloud cannot have, or does not keep as they are, is the provider's to say; the digest
+is the key's SHA-256.
 """
 
 from __future__ import annotations
@@ -34,11 +35,12 @@ class CloudNames:
         return f"{self.reserved}keys/{bucket}/{sha256(key.encode()).hexdigest()}"
 
     def key_of(self, name: str) -> tuple[str, str] | None:
-        """Bucket and key of an object's own name; None of any other."""
+        """Bucket and key of an object's own name; None of any other, and of one that we would not
+        give an object, though the cloud can have it."""
         if not name.startswith(self.prefix) or name.startswith(self.reserved):
             return None
         bucket, slash, key = name[len(self.prefix) :].partition("/")
-        return (bucket, key) if bucket and slash and key else None
+        return (bucket, key) if bucket and slash and key and self._allowed(name) else None
 
 
 def fits_in_utf8(most: int) -> Callable[[str], bool]:

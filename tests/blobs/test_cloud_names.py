@@ -21,6 +21,7 @@ def test_a_name_that_the_cloud_cannot_have_lies_under_the_reserved_prefix() -> N
         name = NAMES.name_of("bucket", key)
         assert name.startswith("pre/fix-.bleepstore/keys/bucket/")
         assert NAMES.key_of(name) is None
+        assert NAMES.key_of(f"pre/fix-bucket/{key}") is None, "another program's"
     assert NAMES.name_of("bucket", "k" * 86) != NAMES.name_of("bucket", "k" * 87)
     assert NAMES.name_of("bucket", "k" * 85) == "pre/fix-bucket/" + "k" * 85
     assert NAMES.name_of("bucket", "ü" * 42) == "pre/fix-bucket/" + "ü" * 42

@@ -50,7 +50,7 @@ def ask(
         decode_key(DEVELOPMENT_KEY),
         method.encode(),
         target.encode(),
-        [(name.encode(), value.encode()) for name, value in sent.items()],
+        [(name.lower().encode(), value.encode()) for name, value in sent.items()],
         len(body),
     )
     connection = HTTPConnection(parts.hostname or "", parts.port, timeout=30)

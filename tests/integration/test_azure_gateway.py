@@ -8,6 +8,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import random
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +30,7 @@ from tests.integration.daemon import Daemon
 
 MIB = 1 << 20
 HIDDEN = ".bleepstore/"
+PROGRAM = Path(sys.executable).with_name("bleepstore")
 
 
 class World:
@@ -148,6 +151,42 @@ def test_one_key_is_written_read_and_deleted_at_once(world: World) -> None:
     s3.put_object(Bucket="bucket", Key="key", Body=b"last")
     assert world.native("bucket/key")[1] == b"last"
     assert world.lying().keys() == {"bucket/key"}
+
+
+def test_what_other_programs_have_put_is_indexed_and_replaced(world: World) -> None:
+    def put(name: str, body: bytes, **headers: str) -> None:
+        path = f"/{CONTAINER}/{quote(world.prefix + name)}"
+        headers = {"x_ms_blob_type": "BlockBlob", **headers}
+        assert ask(world.url, "PUT", path, body, **headers)[0] == 201
+
+    for number in range(3):
+        put(f"photos/{number} ü.jpg", b"%d" % number, x_ms_blob_content_type="image/jpeg")
+    put("photos/film", b"film", x_ms_meta_Colour="no")
+    put("photos/folder/", b"")  # no name that we would give
+    world.front.stop()
+    done = subprocess.run(
+        [PROGRAM, "gateway", "import"],
+        cwd=world.front.directory,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert "5 objects seen, 4 indexed" in done.stdout
+    assert "1 passed over" in done.stdout
+    world.front.start()
+    s3 = world.client()
+    answer = s3.get_object(Bucket="photos", Key="2 ü.jpg")
+    assert (answer["Body"].read(), answer["ContentType"]) == (b"2", "image/jpeg")
+    assert answer["ETag"] == f'"{hashlib.md5(b"2", usedforsecurity=False).hexdigest()}"'
+    assert s3.head_object(Bucket="photos", Key="film")["Metadata"] == {"colour": "no"}
+    put("photos/film", b"another")  # behind our back
+    assert s3.get_object(Bucket="photos", Key="film")["Body"].read() == b"another"
+    data = random.Random(1).randbytes(3 * MIB)
+    put("photos/film", b"a third")
+    s3.put_object(Bucket="photos", Key="film", Body=data)
+    assert world.native("photos/film")[1] == data
+    s3.close()
 
 
 def test_no_acknowledged_write_is_lost_in_a_network_that_fails(world: World) -> None:
