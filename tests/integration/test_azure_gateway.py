@@ -24,7 +24,7 @@ from bleepstore.blobs.azure_messages import listed_page
 from tests.fakes.fault_proxy import USUAL, Fault, FaultProxy, Script, Seeded
 from tests.integration.azurite import CONTAINER, ask
 from tests.integration.backing import azure_settings
-from tests.integration.cloud_writers import Writers
+from tests.integration.cloud_writers import Writers, require_little_memory
 from tests.integration.conftest import client_of
 from tests.integration.daemon import Daemon
 
@@ -151,6 +151,12 @@ def test_one_key_is_written_read_and_deleted_at_once(world: World) -> None:
     s3.put_object(Bucket="bucket", Key="key", Body=b"last")
     assert world.native("bucket/key")[1] == b"last"
     assert world.lying().keys() == {"bucket/key"}
+
+
+def test_many_large_transfers_take_little_memory(world: World) -> None:
+    s3 = world.client()
+    s3.create_bucket(Bucket="bucket")
+    require_little_memory(s3, world.front)
 
 
 def test_what_other_programs_have_put_is_indexed_and_replaced(world: World) -> None:

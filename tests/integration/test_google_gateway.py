@@ -5,7 +5,6 @@ What a gateway has in common with any other server, the S3 tests say; they run b
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
 import threading
