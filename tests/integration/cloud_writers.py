@@ -71,10 +71,13 @@ class Writers:
             self.allowed[key] = [found]
 
 
-def require_little_memory(s3: Any, front: Daemon) -> None:
+def require_little_memory(s3: Any, front: Daemon, pieces: int = 24) -> None:
     """Sixteen large bodies go to the cloud and come back at once, and few of their bytes are in
-    memory at any time."""
-    data, count, pieces = random.Random(1).randbytes(MIB), 16, 24
+    memory at any time.
+
+    :param pieces: MiB of each; all of them would be more than is allowed.
+    """
+    data, count = random.Random(1).randbytes(MIB), 16
     s3.put_object(Bucket="bucket", Key="warm", Body=data * 2)
     before = _most_memory(front)
     digest = hashlib.md5(data * pieces, usedforsecurity=False).hexdigest()
