@@ -24,6 +24,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--sim-seed", type=int, help="run this seed of the simulation alone")
     group.addoption("--crash-seed", type=int, default=1, help="seed of the crash test (default 1)")
     group.addoption(
+        "--cluster-rounds",
+        type=int,
+        default=3,
+        help="rounds of faults among real nodes (default 3)",
+    )
+    group.addoption("--cluster-seed", type=int, default=1, help="seed of these faults (default 1)")
+    group.addoption(
         "--rewrite-transcripts",
         action="store_true",
         help="write what the core of Raft does into its transcripts, instead of comparing",

@@ -14,6 +14,8 @@ from __future__ import annotations
 import signal
 import socket
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +33,7 @@ from bleepstore.metadata.digest import digest
 from bleepstore.metadata.reader import Reader
 from tests.integration import clients
 from tests.integration.daemon import Daemon
+from tests.integration.networks import Loopback, Network
 from tests.integration.raw import Account, Answer
 
 BOUND = 60.0
@@ -38,6 +41,17 @@ BOUND = 60.0
 
 FAST = {"election_timeout_ms": 300, "heartbeat_interval_ms": 50, "request_timeout_ms": 3000}
 """Settings of ``cluster`` with which a test of elections does not take long."""
+
+
+HANDED_OVER = "systemd:domain=INET:index=0"
+
+HAND_OVER = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_FDS="1", LISTEN_FDNAMES="s3", LISTEN_PID=str(os.getpid()))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+"""Gives a listening socket to a server, as systemd does."""
 
 
 class Ports:
@@ -68,7 +82,6 @@ class Node(Daemon):
 
     :ivar node_id: ``cluster.node_id``.
     :ivar port: of S3.
-    :ivar peer_port: that its peers call.
     :ivar settings: of the configuration; changed between a stop and a start as a test likes.
     """
 
@@ -77,20 +90,21 @@ class Node(Daemon):
         directory: Path,
         node_id: str,
         port: int,
-        peer_port: int,
         settings: Mapping[str, Any],
+        network: Network,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         super().__init__(directory, settings)
         self.node_id = node_id
         self.port = port
-        self.peer_port = peer_port
         self.paused = False
+        self._network = network
 
     @property
     def address(self) -> str:
         """``host:port`` for peers."""
-        return f"127.0.0.1:{self.peer_port}"
+        cluster = self.settings["cluster"]
+        return str(cluster["advertise_addr"] or cluster["bind_addr"])
 
     @property
     def running(self) -> bool:
@@ -127,6 +141,21 @@ class Node(Daemon):
         """One signed request, with no retry."""
         return self.account.request(method, target, body=body, **options)
 
+    def _spawn(
+        self, command: Sequence[str], environment: Mapping[str, str], pass_fds: Sequence[int] = ()
+    ) -> subprocess.Popen[str]:
+        if not self._network.apart:
+            return super()._spawn(command, environment, pass_fds)
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", self.port))
+            listener.listen(128)
+            passed = listener.fileno()
+            handing = [sys.executable, "-c", HAND_OVER, str(passed), *command]
+            return super()._spawn(
+                self._network.inside(self.node_id, handing), environment, [passed]
+            )
+
     def pause(self) -> None:
         """SIGSTOP: the process stands still, its sockets stay open."""
         self.signal(signal.SIGSTOP)
@@ -153,8 +182,7 @@ class Cluster:
     :param size: with which it begins; 0 for none.
     :param settings: of ``cluster``, on every node.
     :param sections: other sections of the configuration, on every node.
-    :param route: gives the ``host:port`` at which one node is to call another: of a proxy between
-        them, say; the other's own address while None.
+    :param network: between the nodes; closed with the cluster.
     """
 
     def __init__(
@@ -163,9 +191,10 @@ class Cluster:
         size: int = 3,
         settings: Mapping[str, Any] | None = None,
         sections: Mapping[str, Any] | None = None,
-        route: Callable[[Node, Node], str] | None = None,
+        network: Network | None = None,
     ) -> None:
         self.directory = directory
+        self.network = network or Loopback()
         self.ports = Ports()
         self.nodes: dict[str, Node] = {}
         self._settings = {**FAST, **(settings or {})}
@@ -173,10 +202,10 @@ class Cluster:
         self._turn = 0
         founders = [self.make(f"node-{number}") for number in range(1, size + 1)]
         for node in founders:
-            others = [other for other in founders if other is not node]
             node.settings["cluster"]["peers"] = [
-                {"id": other.node_id, "addr": route(node, other) if route else other.address}
-                for other in others
+                {"id": other.node_id, "addr": other.address}
+                for other in founders
+                if other is not node
             ]
 
     def make(self, node_id: str, **settings: Any) -> Node:
@@ -184,22 +213,25 @@ class Cluster:
 
         :param settings: of ``cluster``, on this node.
         """
-        port, peer_port = self.ports.take(), self.ports.take()
+        bind, advertise = self.network.place(node_id, self.ports.take())
+        listen = {"server": {"listen": [HANDED_OVER]}} if self.network.apart else {}
         node = Node(
             self.directory / node_id,
             node_id,
-            port,
-            peer_port,
+            self.ports.take(),
             {
+                **listen,
                 **self._sections,
                 "metadata": {"engine": "raft", **self._sections.get("metadata", {})},
                 "cluster": {
                     **self._settings,
                     "node_id": node_id,
-                    "bind_addr": f"127.0.0.1:{peer_port}",
+                    "bind_addr": bind,
+                    "advertise_addr": advertise,
                     **settings,
                 },
             },
+            self.network,
         )
         self.nodes[node_id] = node
         return node
@@ -243,9 +275,7 @@ class Cluster:
             node = running[self._turn % len(running)]
         config = BotoConfig(
             retries={"mode": "standard", "total_max_attempts": attempts},
-            connect_timeout=5,
-            read_timeout=BOUND,
-            **options,
+            **{"connect_timeout": 5, "read_timeout": BOUND, **options},
         )
         return boto3.client(
             "s3",
@@ -298,12 +328,13 @@ class Cluster:
         return "\n".join(f"--- {node.node_id}\n{''.join(node.log)}" for node in self)
 
     def stop(self) -> None:
-        """End all nodes, and give the ports back."""
+        """End all nodes, and give back their ports and the network."""
         try:
             for node in self:
                 node.end()
         finally:
             self.ports.close()
+            self.network.close()
 
     def __enter__(self) -> Cluster:
         try:

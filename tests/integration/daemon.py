@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -58,14 +58,8 @@ class Daemon:
         settings["server"] = {"port": self.port, **settings.get("server", {})}
         config.write_text(yaml.safe_dump(settings))
         environment = {k: v for k, v in os.environ.items() if not k.startswith("BLEEPSTORE")}
-        self._process = subprocess.Popen(
-            [TWISTD, "-n", "--pidfile=", "bleepstore", "--config", config],
-            cwd=self.directory,
-            env={**environment, **self.environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        command = [str(TWISTD), "-n", "--pidfile=", "bleepstore", "--config", str(config)]
+        self._process = self._spawn(command, {**environment, **self.environment})
         ready: queue.Queue[int] = queue.Queue()
         self._reader = threading.Thread(target=self._read, args=(self._process, ready))
         self._reader.start()
@@ -78,6 +72,19 @@ class Daemon:
             raise RuntimeError("the server did not start:\n" + "".join(self.log))
         self.port = port
         return self
+
+    def _spawn(
+        self, command: Sequence[str], environment: Mapping[str, str], pass_fds: Sequence[int] = ()
+    ) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            command,
+            cwd=self.directory,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            pass_fds=pass_fds,
+        )
 
     def _read(self, process: subprocess.Popen[str], ready: queue.Queue[int]) -> None:
         assert process.stdout is not None
