@@ -35,7 +35,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bleepstore-bench-", dir=options.directory) as name:
         directory = Path(name)
         if options.quick:
-            setting = Setting(directory, 0.5, 2, 64 * MIB, 20_000, 4)
+            setting = Setting(directory, 0.5, 2, 64 * MIB, 20_000, 4, 12_000)
         else:
             setting = Setting(directory)
         print(f"Python {platform.python_version()}, {platform.platform()}", flush=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.bench import bench_gateway, bench_raft, load, populate, processes, signed
+from tests.bench import bench_cluster, bench_gateway, bench_raft, load, populate, processes, signed
 from tests.integration.conftest import client_of
 from tests.integration.daemon import Daemon
 
@@ -31,6 +31,7 @@ class Setting:
     large: int = 1024 * MIB
     many: int = 1_000_000
     clients: int = 16
+    behind: int = 200_000
 
 
 @dataclass(frozen=True)
@@ -362,6 +363,37 @@ def core_of_raft(setting: Setting) -> Iterator[Figure]:
     )
 
 
+def cluster(setting: Setting) -> Iterator[Figure]:
+    """Three nodes on this machine beside one alone."""
+    directory, seconds, pairs = setting.directory, setting.seconds, setting.pairs
+    for name, wanted, make in (
+        ("PUT of 4 KiB through the leader of three", 0.35, bench_cluster.writes),
+        ("eventual GET of 1 KiB through a follower", 0.9, bench_cluster.eventual_reads),
+        ("strong GET of 1 KiB through a follower", 0.5, bench_cluster.strong_reads),
+    ):
+        place = directory / f"cluster-{wanted}"
+        yield at_least(name, "/s", wanted, make(place, seconds, pairs), "one node alone")
+        shutil.rmtree(place)
+    timeout = bench_cluster.ELECTION_MS / 1000
+    delays = bench_cluster.failover(directory / "failover", setting.pairs)
+    yield at_most(
+        "a leader's death to the next write", 2.0, [(d, timeout) for d in delays], "election"
+    )
+    caught = bench_cluster.catch_up(directory / "behind", setting.behind)
+    yield at_least(
+        f"PUT while a node {setting.behind:,} behind catches up", "/s", 0.7, caught.rates, "before"
+    )
+    yield Figure(
+        "that node had everything, by snapshot, after",
+        f"{caught.seconds:.1f} s",
+        "",
+        None,
+        "≥ 1 snapshot",
+        caught.snapshots >= 1,
+    )
+    yield bound("the leader's log then", caught.log_bytes / MIB, "MiB", bench_cluster.LOG_MIB)
+
+
 def gateway(setting: Setting) -> Iterator[Figure]:
     """Through a gateway and directly with its own treq client, to the same server behind."""
     large = min(setting.large, 512 * MIB)
@@ -380,5 +412,6 @@ ALL: dict[str, Callable[[Setting], Iterator[Figure]]] = {
     "startup": startup,
     "memory": memory,
     "raft": core_of_raft,
+    "cluster": cluster,
     "gateway": gateway,
 }
