@@ -6,7 +6,7 @@
 
 A tag is an ETag, of which Azure gives every write a new one, so that a precondition on it is exact.
 What is staged is placed by one request with such a precondition: Put Blob of bytes in memory, or
-Put Block List of blocks that were copied, inside the cloud, from a body, an object or parts.
+Put Block List of blocks that were copied before, inside the cloud, from a body, an object or parts.
 
 Azure has no sessions that parts could be put into, and drops blocks of which no blob was made
 after a week: so an upload is the directory of its parts, which are blobs.
@@ -130,9 +130,11 @@ class AzureBlobStore:
                 await self._began(blob_id, placement, begun)
             return SentBlob(self._calls, name, blob_id)
 
-        def staged(gathered: Staged[Run]) -> None:
-            stage = self._stage_part if part else self._stage_object
-            stage(blob_id, placement, gathered)
+        async def staged(gathered: Staged[Run]) -> None:
+            if part:
+                self._stage_part(blob_id, placement, gathered)
+            else:
+                await self._stage_object(blob_id, placement, gathered)
 
         async def drop(sent: bool) -> None:
             self._unstage(blob_id)
@@ -157,9 +159,11 @@ class AzureBlobStore:
                 )
         return str(locator)
 
-    def _stage_object(self, blob_id: str, placement: Placement, gathered: Staged[Run]) -> None:
+    async def _stage_object(
+        self, blob_id: str, placement: Placement, gathered: Staged[Run]
+    ) -> None:
         if gathered.made is not None:
-            self._stage_joined(blob_id, placement, [gathered.made], gathered.made)
+            await self._stage_joined(blob_id, placement, [gathered.made], gathered.made)
             return
         name = self.name_of(placement.bucket, placement.key)
         headers = description_headers(placement.description, blob_id)
@@ -182,10 +186,14 @@ class AzureBlobStore:
 
         self._stage(blob_id, _Ready(place, 0 if made else gathered.size, made))
 
-    def _stage_joined(
+    async def _stage_joined(
         self, blob_id: str, placement: Placement, runs: Sequence[Run], body: Run | None = None
     ) -> None:
-        """Stage an object that is made of others."""
+        """Stage an object that is made of others.
+
+        They are copied at once, where nobody waits for the key's turn.  If somebody else writes the
+        key before ours is placed, they are copied once more.
+        """
         name = self.name_of(placement.bucket, placement.key)
         headers = description_headers(placement.description, blob_id)
         joined = JoinedBlob(self._calls, name, blob_id, runs, headers)
@@ -196,6 +204,7 @@ class AzureBlobStore:
                     await self._require(run)
             return Locator(blob_id, OBJECT, await joined.make(expected), name)
 
+        await joined.prepare()
         self._stage(blob_id, _Ready(place, body=body))
 
     def _stage(self, blob_id: str, ready: _Ready) -> None:
@@ -218,7 +227,7 @@ class AzureBlobStore:
 
     async def stage_copy(self, blob_id: str, source: Extent, placement: Placement) -> None:
         """See :class:`IInPlaceStore`."""
-        self._stage_joined(blob_id, placement, [_run(source)])
+        await self._stage_joined(blob_id, placement, [_run(source)])
 
     async def begin_upload(self, blob_id: str, placement: Placement) -> str:
         """See :class:`IInPlaceStore`.  Nothing is asked of the cloud."""
@@ -236,7 +245,7 @@ class AzureBlobStore:
         """See :class:`IInPlaceStore`."""
         blob_id = _locator(upload).blob_id
         runs = [_run(extent) for part in parts for extent in part.extents]
-        self._stage_joined(blob_id, placement, runs)
+        await self._stage_joined(blob_id, placement, runs)
         return blob_id
 
     # What is there

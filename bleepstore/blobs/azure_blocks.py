@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred, FirstError, gatherResults
 
 from bleepstore.blobs.azure_calls import AzureCalls
 from bleepstore.blobs.azure_messages import Run, block_id, cut
-from bleepstore.errors import InternalError, OperationAborted
+from bleepstore.errors import InternalError, OperationAborted, StoreError
 from bleepstore.model.checksums import ChecksumAlgorithm
 from bleepstore.remote.requests import Header
 from bleepstore.streams.digests import load
@@ -94,6 +94,17 @@ class JoinedBlob:
         self._runs = cut(runs)
         self._blocks = [block_id(blob_id, index) for index in range(len(self._runs))]
         self._copied = False
+
+    async def prepare(self) -> None:
+        """Copy what it is made of, so that :meth:`make` is short.
+
+        What fails is tried again there: whoever waits here may not need it any more.
+        """
+        try:
+            await self._copy()
+        except StoreError:
+            return
+        self._copied = True
 
     async def make(self, expected: str | None) -> str:
         """Make it, and give its tag; can be called again.

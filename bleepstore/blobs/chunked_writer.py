@@ -103,7 +103,7 @@ class ChunkedWriter(Generic[M]):
         share: Share,
         crc: Callable[[bytes, int], int],
         begin: Callable[[], Awaitable[Sending[M]]],
-        staged: Callable[[Staged[M]], None],
+        staged: Callable[[Staged[M]], Awaitable[None]],
         dropped: Callable[[bool], Awaitable[None]],
     ) -> None:
         self._kept = kept
@@ -153,7 +153,7 @@ class ChunkedWriter(Generic[M]):
         data = b"" if made is not None else b"".join(self._pieces)
         self._pieces.clear()
         self._counted = 0  # from here on it is the store's to count
-        self._staged(Staged(data, made, self._size, self._crc))
+        await self._staged(Staged(data, made, self._size, self._crc))
 
     async def abort(self) -> None:
         """See :class:`IBlobWriter`."""

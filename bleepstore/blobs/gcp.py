@@ -177,7 +177,9 @@ class GcpBlobStore:
                 )
         return str(locator)
 
-    def _stage_body(self, blob_id: str, placement: Placement, staged: Staged[Resource]) -> None:
+    async def _stage_body(
+        self, blob_id: str, placement: Placement, staged: Staged[Resource]
+    ) -> None:
         name = self.name_of(placement.bucket, placement.key)
         resource = described(placement.description, blob_id)
         if staged.made is None:
@@ -192,7 +194,7 @@ class GcpBlobStore:
 
         self._stage(blob_id, place)
 
-    def _stage_part(self, blob_id: str, name: str, staged: Staged[Resource]) -> None:
+    async def _stage_part(self, blob_id: str, name: str, staged: Staged[Resource]) -> None:
         if staged.made is None:
             self._stage_bytes(blob_id, name, PART, staged, {})
             return

@@ -39,6 +39,9 @@ MOST_OF_A_REFUSAL = 64 * 1024
 Dice = Callable[[int], bytes]
 """So many random bytes: ``os.urandom``, or a test's own."""
 
+_ASKED_FOR = frozenset(("BlobAlreadyExists", "InvalidBlockList"))
+"""Codes of other refusals that callers ask for, as they ask for 404, 412 and 416."""
+
 _log = Logger()
 
 
@@ -238,7 +241,7 @@ class Service:
     def _report(self, request: RemoteRequest, failure: RemoteFailure, attempts: int) -> None:
         if isinstance(failure, Refusal):
             error = failure.error
-            usual = error.status in (404, 412, 416)  # answers that callers ask for
+            usual = error.status in (404, 412, 416) or error.code in _ASKED_FOR
             (_log.debug if usual else _log.warn)(
                 "{service} refused {method} {path} with {status} {code} after {attempts} "
                 "attempts: {text} (request {request_id})",
