@@ -28,21 +28,19 @@ from bleepstore.blobs.aws_writer import (
     Staged,
 )
 from bleepstore.blobs.cloud_names import CloudNames, fits_in_utf8
-from bleepstore.blobs.reachability import Reachability
+from bleepstore.blobs.cloud_store import CloudStore, Nothing, located, open_run
 from bleepstore.errors import Displaced, InternalError, StoreError
 from bleepstore.interfaces.blobs import (
-    BlobCapabilities,
     IBlobReader,
     IBlobWriter,
     Placement,
 )
-from bleepstore.interfaces.in_place import Began, IInPlaceStore, ListedName, NativeObject
+from bleepstore.interfaces.in_place import IInPlaceStore, ListedName, NativeObject
 from bleepstore.interfaces.lifecycle import IPart
 from bleepstore.model.locators import OBJECT, PART, UPLOAD, Locator, parse_locator
 from bleepstore.model.objects import Extent, PlacedPart
 from bleepstore.remote.downloading import ResponseBody
 from bleepstore.remote.failures import Refusal, RemoteFailure, store_error
-from bleepstore.remote.resuming import ResumingBody
 from bleepstore.streams.turns import Turns
 
 LONGEST_NAME = 1024
@@ -53,63 +51,34 @@ RANGES_FROM = 5 * 1024 * 1024
 
 
 @implementer(IInPlaceStore, IPart)
-class AwsBlobStore:
+class AwsBlobStore(CloudStore):
     """Objects in one bucket, below a prefix.
 
     :param parts: what is to be stopped with the store: connections and credentials.
     """
 
-    capabilities = BlobCapabilities(inline_small=False, in_place=True)
-
     def __init__(
         self, calls: AwsCalls, prefix: str, clock: IReactorTime, parts: Sequence[IPart] = ()
     ) -> None:
+        names = CloudNames(prefix, fits_in_utf8(LONGEST_NAME))
+        super().__init__(names, clock, calls.check, parts)
         self.calls = calls
         self.cutting = DeferredSemaphore(CUTTING)
-        self._names = CloudNames(prefix, fits_in_utf8(LONGEST_NAME))
-        self._parts = parts
-        self._reachability = Reachability(clock, calls.check)
         self._turns = Turns()
         self._staged: dict[str, Staged] = {}
         self._kept = 0
-        self._began: Began | None = None
 
-    async def start(self) -> None:
-        """Nothing is asked before it is needed: a cloud that is away must not keep a server from
-        starting."""
-        for part in self._parts:
-            await part.start()
-
-    async def stop(self) -> None:
-        """See :class:`IPart`."""
+    def _let_go(self) -> None:
         for staged in self._staged.values():
             staged.drop()
         self._staged.clear()
-        for part in reversed(self._parts):
-            await part.stop()
-
-    async def check(self) -> None:
-        """See :class:`IBlobStore`; asks the cloud every few seconds at most."""
-        await self._reachability.check()
-
-    def tell(self, began: Began) -> None:
-        """See :class:`IInPlaceStore`."""
-        self._began = began
-
-    def name_of(self, bucket: str, key: str) -> str:
-        """See :class:`IInPlaceStore`."""
-        return self._names.name_of(bucket, key)
-
-    def key_of(self, name: str) -> tuple[str, str] | None:
-        """See :class:`IInPlaceStore`."""
-        return self._names.key_of(name)
 
     # Writing
 
     async def create(self, blob_id: str, placement: Placement) -> IBlobWriter:
         """See :class:`IBlobStore`."""
         body = _Body(self, blob_id, placement)
-        upload = _locator(placement.upload) if placement.upload else None
+        upload = located(placement.upload) if placement.upload else None
         return AwsWriter(body, placement.size, upload, placement.part)
 
     async def place(self, blob_id: str, expected: str) -> str:
@@ -120,7 +89,7 @@ class AwsBlobStore:
 
     async def stage_copy(self, blob_id: str, source: Extent, placement: Placement) -> None:
         """See :class:`IInPlaceStore`."""
-        found = _locator(source.blob_id)
+        found = located(source.blob_id)
         name = self.name_of(placement.bucket, placement.key)
         headers = description_headers(placement.description, blob_id)
         self.stage_object(
@@ -134,7 +103,7 @@ class AwsBlobStore:
     async def copy_part(self, blob_id: str, upload: str, number: int, source: Extent) -> str:
         """See :class:`IInPlaceStore`.  A range of a small object, of which S3 copies none, is
         read and sent."""
-        found, into = _locator(source.blob_id), _locator(upload)
+        found, into = located(source.blob_id), located(upload)
         run: tuple[int, int] | None = (source.offset, source.length)
         if source.length <= RANGES_FROM:
             whole = await self.calls.look(found.name)
@@ -153,8 +122,8 @@ class AwsBlobStore:
         self, upload: str, parts: Sequence[PlacedPart], placement: Placement
     ) -> str:
         """See :class:`IInPlaceStore`."""
-        locator = _locator(upload)
-        listed = [(part.number, _locator(part.extents[0].blob_id).tag) for part in parts]
+        locator = located(upload)
+        listed = [(part.number, located(part.extents[0].blob_id).tag) for part in parts]
         self.stage_upload(locator, listed)
         return locator.blob_id
 
@@ -172,18 +141,14 @@ class AwsBlobStore:
 
     async def open(self, blob_id: str, offset: int, length: int) -> IBlobReader:
         """See :class:`IInPlaceStore`.  A connection that breaks is replaced, unseen."""
-        locator = _locator(blob_id)
+        locator = located(blob_id)
 
         async def open_from(at: int) -> ResponseBody:
             return await self.calls.open(locator.name, locator.tag, offset + at, length - at)
 
         if not length:
-            return _Nothing()
-        try:
-            body = await open_from(0)
-        except RemoteFailure as failure:
-            raise _unread(failure) from failure
-        return _Reader(ResumingBody(body, length, open_from, _unread))
+            return Nothing()
+        return await open_run(length, open_from, _unread)
 
     async def delete(self, blob_id: str) -> None:
         """See :class:`IInPlaceStore`."""
@@ -236,11 +201,6 @@ class AwsBlobStore:
             name, description_headers(placement.description, blob_id)
         )
         return Locator(blob_id, UPLOAD, upload_id, name)
-
-    async def told(self, blob_id: str, placement: Placement, begun: Locator) -> None:
-        """Tell of an upload that was begun, before it holds a byte."""
-        if self._began is not None:
-            await self._began(blob_id, placement, str(begun))
 
     def stage_object(
         self,
@@ -318,7 +278,7 @@ class _Body:
         drop = partial(store.keep, -len(data))
         name = store.name_of(placement.bucket, placement.key)
         if placement.upload:
-            into = _locator(placement.upload)
+            into = located(placement.upload)
             put = partial(store.calls.put_part, into.name, into.tag, placement.part, data)
             store.stage(self._blob_id, Staged(self._as_part(put), drop))
             return
@@ -335,50 +295,12 @@ class _Body:
         self._store.unstage(self._blob_id)
 
     def _as_part(self, send: Callable[[], Awaitable[str]]) -> Callable[[str], Awaitable[str]]:
-        name = _locator(self._placement.upload).name
+        name = located(self._placement.upload).name
 
         async def placed(_: str) -> str:
             return str(Locator(self._blob_id, PART, await send(), name))
 
         return placed
-
-
-@implementer(IBlobReader)
-class _Reader:
-    """The bytes of an answer, or of several."""
-
-    __slots__ = ("_body",)
-
-    def __init__(self, body: ResumingBody) -> None:
-        self._body = body
-
-    def read(self) -> Awaitable[bytes]:
-        """See :class:`IBlobReader`."""
-        return self._body.read()
-
-    def close(self) -> None:
-        """See :class:`IBlobReader`."""
-        self._body.close()
-
-
-@implementer(IBlobReader)
-class _Nothing:
-    """No bytes."""
-
-    async def read(self) -> bytes:
-        """See :class:`IBlobReader`."""
-        return b""
-
-    def close(self) -> None:
-        """See :class:`IBlobReader`."""
-
-
-def _locator(text: str) -> Locator:
-    """:raises InternalError: these bytes were never in a cloud."""
-    locator = parse_locator(text)
-    if locator is None:
-        raise InternalError(f"{text} is not in the cloud")
-    return locator
 
 
 def _unread(failure: RemoteFailure) -> StoreError:

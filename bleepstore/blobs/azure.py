@@ -26,21 +26,18 @@ from bleepstore.blobs.azure_calls import AzureCalls, translated
 from bleepstore.blobs.azure_messages import Run, allowed_name, description_headers
 from bleepstore.blobs.chunked_writer import CHUNKS, FACTOR, ChunkedWriter, Kept, Staged
 from bleepstore.blobs.cloud_names import CloudNames
-from bleepstore.blobs.reachability import Reachability
-from bleepstore.errors import Displaced, InternalError, StoreError
+from bleepstore.blobs.cloud_store import CloudStore, Nothing, located, open_run
+from bleepstore.errors import Displaced, StoreError
 from bleepstore.interfaces.blobs import (
-    BlobCapabilities,
     IBlobReader,
     IBlobWriter,
     Placement,
 )
-from bleepstore.interfaces.in_place import Began, IInPlaceStore, ListedName, NativeObject
+from bleepstore.interfaces.in_place import IInPlaceStore, ListedName, NativeObject
 from bleepstore.interfaces.lifecycle import IPart
 from bleepstore.model.locators import OBJECT, PART, UPLOAD, Locator, parse_locator
 from bleepstore.model.objects import Extent, PlacedPart
 from bleepstore.remote.downloading import ResponseBody
-from bleepstore.remote.failures import RemoteFailure
-from bleepstore.remote.resuming import ResumingBody
 from bleepstore.shares import Share
 
 _log = Logger()
@@ -67,55 +64,26 @@ class _Ready(Struct, frozen=True):
 
 
 @implementer(IInPlaceStore, IPart)
-class AzureBlobStore:
+class AzureBlobStore(CloudStore):
     """See :class:`IInPlaceStore`.
 
     :param prefix: put before every name.
     :param parts: what is to be stopped with the store: connections and credentials.
     """
 
-    capabilities = BlobCapabilities(inline_small=False, in_place=True)
-
     def __init__(
         self, calls: AzureCalls, prefix: str, clock: IReactorTime, parts: Sequence[IPart] = ()
     ) -> None:
+        names = CloudNames(prefix, allowed_name)
+        super().__init__(names, clock, lambda: calls.check(names.reserved), parts)
         self._calls = calls
-        self._names = CloudNames(prefix, allowed_name)
-        self._uploads = self._names.reserved + "uploads/"
-        self._parts = parts
-        self._reachability = Reachability(clock, lambda: calls.check(self._names.reserved))
+        self._uploads = names.reserved + "uploads/"
         self._share = Share(CHUNKS // FACTOR)
         self._kept = Kept()
         self._staged: dict[str, _Ready] = {}
-        self._began: Began | None = None
 
-    async def start(self) -> None:
-        """Nothing is asked before it is needed: a cloud that is away must not keep a server from
-        starting."""
-        for part in self._parts:
-            await part.start()
-
-    async def stop(self) -> None:
-        """What is staged is lost, as in a crash."""
+    def _let_go(self) -> None:
         self._staged.clear()
-        for part in reversed(self._parts):
-            await part.stop()
-
-    async def check(self) -> None:
-        """See :class:`IBlobStore`; asks the cloud every few seconds at most."""
-        await self._reachability.check()
-
-    def tell(self, began: Began) -> None:
-        """See :class:`IInPlaceStore`."""
-        self._began = began
-
-    def name_of(self, bucket: str, key: str) -> str:
-        """See :class:`IInPlaceStore`."""
-        return self._names.name_of(bucket, key)
-
-    def key_of(self, name: str) -> tuple[str, str] | None:
-        """See :class:`IInPlaceStore`."""
-        return self._names.key_of(name)
 
     # Writing
 
@@ -125,9 +93,8 @@ class AzureBlobStore:
         name = _part_name(placement, blob_id) if part else self._directory(blob_id) + "body"
 
         async def begin() -> SentBlob:
-            if not part and self._began is not None:
-                begun = str(_upload(blob_id, self._directory(blob_id)))
-                await self._began(blob_id, placement, begun)
+            if not part:
+                await self.told(blob_id, placement, _upload(blob_id, self._directory(blob_id)))
             return SentBlob(self._calls, name, blob_id)
 
         async def staged(gathered: Staged[Run]) -> None:
@@ -243,7 +210,7 @@ class AzureBlobStore:
         self, upload: str, parts: Sequence[PlacedPart], placement: Placement
     ) -> str:
         """See :class:`IInPlaceStore`."""
-        blob_id = _locator(upload).blob_id
+        blob_id = located(upload).blob_id
         runs = [_run(extent) for part in parts for extent in part.extents]
         await self._stage_joined(blob_id, placement, runs)
         return blob_id
@@ -251,20 +218,16 @@ class AzureBlobStore:
     # What is there
 
     async def open(self, blob_id: str, offset: int, length: int) -> IBlobReader:
-        """See :class:`IInPlaceStore`.  A connection that breaks is replaced, unseen."""
-        locator = _locator(blob_id)
+        """See :class:`IInPlaceStore`."""
+        locator = located(blob_id)
         if not length:
             await self._require(Run(locator.name, locator.tag, 0, 0))
-            return _Nothing()
+            return Nothing()
 
         async def open_from(at: int) -> ResponseBody:
             return await self._calls.open(locator.name, locator.tag, offset + at, length - at)
 
-        try:
-            body = await open_from(0)
-        except RemoteFailure as failure:
-            raise translated(failure) from failure
-        return _Reader(body, length, open_from, translated)
+        return await open_run(length, open_from, translated)
 
     async def look(self, name: str) -> NativeObject | None:
         """See :class:`IInPlaceStore`."""
@@ -324,33 +287,8 @@ class AzureBlobStore:
             await for_each([each.name for each in page], self._calls.discard, DELETIONS)
 
 
-@implementer(IBlobReader)
-class _Reader(ResumingBody):
-    """A run of an object."""
-
-
-@implementer(IBlobReader)
-class _Nothing:
-    """No bytes."""
-
-    async def read(self) -> bytes:
-        """See :class:`IBlobReader`."""
-        return b""
-
-    def close(self) -> None:
-        """See :class:`IBlobReader`."""
-
-
-def _locator(text: str) -> Locator:
-    """:raises InternalError: these bytes were never in a cloud."""
-    locator = parse_locator(text)
-    if locator is None:
-        raise InternalError(f"{text} is not in the cloud")
-    return locator
-
-
 def _run(extent: Extent) -> Run:
-    locator = _locator(extent.blob_id)
+    locator = located(extent.blob_id)
     return Run(locator.name, locator.tag, extent.offset, extent.length)
 
 
@@ -359,4 +297,4 @@ def _upload(blob_id: str, directory: str) -> Locator:
 
 
 def _part_name(placement: Placement, blob_id: str) -> str:
-    return f"{_locator(placement.upload).name}{placement.part:05}-{blob_id}"
+    return f"{located(placement.upload).name}{placement.part:05}-{blob_id}"

@@ -24,6 +24,7 @@ from zope.interface import implementer
 
 from bleepstore.blobs.chunked_writer import CHUNKS, FACTOR, ChunkedWriter, Kept, Staged
 from bleepstore.blobs.cloud_names import CloudNames
+from bleepstore.blobs.cloud_store import CloudStore, Nothing, located, open_run
 from bleepstore.blobs.gcp_calls import GcpCalls, displaced
 from bleepstore.blobs.gcp_compose import Source, reduced
 from bleepstore.blobs.gcp_messages import (
@@ -35,21 +36,17 @@ from bleepstore.blobs.gcp_messages import (
     native_object,
 )
 from bleepstore.blobs.gcp_resumable import ResumableUpload, begin_resumable
-from bleepstore.blobs.reachability import Reachability
 from bleepstore.errors import Displaced, InternalError, StoreError
 from bleepstore.interfaces.blobs import (
-    BlobCapabilities,
     IBlobReader,
     IBlobWriter,
     Placement,
 )
-from bleepstore.interfaces.in_place import Began, IInPlaceStore, ListedName, NativeObject
+from bleepstore.interfaces.in_place import IInPlaceStore, ListedName, NativeObject
 from bleepstore.interfaces.lifecycle import IPart
 from bleepstore.model.locators import OBJECT, PART, UPLOAD, Locator, parse_locator
 from bleepstore.model.objects import Extent, PlacedPart
 from bleepstore.remote.downloading import ResponseBody
-from bleepstore.remote.failures import RemoteFailure
-from bleepstore.remote.resuming import ResumingBody
 from bleepstore.shares import Share
 
 _log = Logger()
@@ -65,15 +62,13 @@ Place = Callable[[str], Awaitable[Locator]]
 
 
 @implementer(IInPlaceStore, IPart)
-class GcpBlobStore:
+class GcpBlobStore(CloudStore):
     """See :class:`IInPlaceStore`.
 
     :param bucket: of the cloud.
     :param prefix: put before every name.
     :param parts: what is to be stopped with the store: connections and credentials.
     """
-
-    capabilities = BlobCapabilities(inline_small=False, in_place=True)
 
     def __init__(
         self,
@@ -83,48 +78,25 @@ class GcpBlobStore:
         clock: IReactorTime,
         parts: Sequence[IPart] = (),
     ) -> None:
+        names = CloudNames(prefix, allowed_name)
+        super().__init__(names, clock, lambda: calls.check(names.reserved), parts)
         self._calls = calls
         self._bucket = bucket
-        self._names = CloudNames(prefix, allowed_name)
-        self._uploads = self._names.reserved + "uploads/"
-        self._parts = parts
-        self._reachability = Reachability(clock, lambda: calls.check(self._names.reserved))
+        self._uploads = names.reserved + "uploads/"
         self._share = Share(CHUNKS // FACTOR)
         self._kept = Kept()
         self._staged: dict[str, tuple[Place, int]] = {}
         self._temporary: set[str] = set()
-        self._began: Began | None = None
 
-    async def start(self) -> None:
-        """Nothing is asked before it is needed: a cloud that is away must not keep a server from
-        starting."""
-        for part in self._parts:
-            await part.start()
-
-    async def stop(self) -> None:
-        """What is staged is lost, as in a crash."""
+    def _let_go(self) -> None:
         self._staged.clear()
-        for part in reversed(self._parts):
-            await part.stop()
-
-    def tell(self, began: Began) -> None:
-        """See :class:`IInPlaceStore`."""
-        self._began = began
-
-    def name_of(self, bucket: str, key: str) -> str:
-        """See :class:`IInPlaceStore`."""
-        return self._names.name_of(bucket, key)
-
-    def key_of(self, name: str) -> tuple[str, str] | None:
-        """See :class:`IInPlaceStore`."""
-        return self._names.key_of(name)
 
     # Writing
 
     async def create(self, blob_id: str, placement: Placement) -> IBlobWriter:
         """See :class:`IBlobStore`."""
         if placement.upload:
-            upload = _locator(placement.upload)
+            upload = located(placement.upload)
             name = f"{upload.name}{placement.part:05}-{blob_id}"
 
             async def begin() -> ResumableUpload:
@@ -145,9 +117,7 @@ class GcpBlobStore:
             )
 
         async def begin_body() -> ResumableUpload:
-            if self._began is not None:
-                begun = str(_upload(blob_id, self._directory(blob_id)))
-                await self._began(blob_id, placement, begun)
+            await self.told(blob_id, placement, _upload(blob_id, self._directory(blob_id)))
             self._temporary.add(blob_id)
             return await begin_resumable(self._calls, self._bucket, self._body(blob_id), {})
 
@@ -230,7 +200,7 @@ class GcpBlobStore:
 
     async def stage_copy(self, blob_id: str, source: Extent, placement: Placement) -> None:
         """See :class:`IInPlaceStore`."""
-        there = _locator(source.blob_id)
+        there = located(source.blob_id)
         name = self.name_of(placement.bucket, placement.key)
         resource = described(placement.description, blob_id)
 
@@ -251,8 +221,8 @@ class GcpBlobStore:
 
         A whole object is copied in the cloud; a run of one goes through this process.
         """
-        there = _locator(source.blob_id)
-        name = f"{_locator(upload).name}{number:05}-{blob_id}"
+        there = located(source.blob_id)
+        name = f"{located(upload).name}{number:05}-{blob_id}"
         found = await self._calls.get(there.name, there.tag)
         if found is None:
             raise Displaced
@@ -277,7 +247,7 @@ class GcpBlobStore:
         self, upload: str, parts: Sequence[PlacedPart], placement: Placement
     ) -> str:
         """See :class:`IInPlaceStore`.  Composes all but the last level of the tree."""
-        begun = _locator(upload)
+        begun = located(upload)
         name = self.name_of(placement.bucket, placement.key)
         resource = described(placement.description, begun.blob_id)
 
@@ -288,7 +258,7 @@ class GcpBlobStore:
             made = listed_name(await self._calls.compose(begun.name + last, sources, {}, expected))
             return made.name, made.tag
 
-        locators = [_locator(extent.blob_id) for part in parts for extent in part.extents]
+        locators = [located(extent.blob_id) for part in parts for extent in part.extents]
         sources = await reduced([(each.name, each.tag) for each in locators], compose)
 
         async def place(expected: str) -> Locator:
@@ -302,23 +272,19 @@ class GcpBlobStore:
 
     async def open(self, blob_id: str, offset: int, length: int) -> IBlobReader:
         """See :class:`IInPlaceStore`."""
-        locator = _locator(blob_id)
+        locator = located(blob_id)
         if not length:
             found = await self._calls.get(locator.name, locator.tag)
             if found is None:
                 raise Displaced
             if listed_name(found).size < offset:
                 raise InternalError(f"{locator.name} ends before byte {offset}")
-            return _Nothing()
+            return Nothing()
 
         async def open_from(at: int) -> ResponseBody:
             return await self._calls.read(locator.name, locator.tag, offset + at, length - at)
 
-        try:
-            body = await open_from(0)
-        except RemoteFailure as failure:
-            raise displaced(failure) from failure
-        return _Reader(body, length, open_from, displaced)
+        return await open_run(length, open_from, displaced)
 
     async def look(self, name: str) -> NativeObject | None:
         """See :class:`IInPlaceStore`."""
@@ -369,10 +335,6 @@ class GcpBlobStore:
                 for each in page.prefixes
             )
 
-    async def check(self) -> None:
-        """See :class:`IBlobStore`; asks the cloud every few seconds at most."""
-        await self._reachability.check()
-
     def _directory(self, blob_id: str) -> str:
         return f"{self._uploads}{blob_id}/"
 
@@ -383,31 +345,6 @@ class GcpBlobStore:
         async for page in self._calls.pages(directory):
             for each in page.names:
                 await self._calls.delete(each.name, each.tag)
-
-
-@implementer(IBlobReader)
-class _Reader(ResumingBody):
-    """A run of an object."""
-
-
-@implementer(IBlobReader)
-class _Nothing:
-    """No bytes."""
-
-    async def read(self) -> bytes:
-        """See :class:`IBlobReader`."""
-        return b""
-
-    def close(self) -> None:
-        """See :class:`IBlobReader`."""
-
-
-def _locator(text: str) -> Locator:
-    """:raises InternalError: it is the id of a blob that was stored elsewhere."""
-    locator = parse_locator(text)
-    if locator is None:
-        raise InternalError(f"blob {text} is not in Cloud Storage")
-    return locator
 
 
 def _located(blob_id: str, kind: str, made: Resource) -> Locator:

@@ -51,9 +51,9 @@ class World:
             ),
         )
 
-    def lying(self, include: str = "") -> dict[str, int]:
+    def lying(self) -> dict[str, int]:
         """What lies in the cloud: name without the prefix → size."""
-        path = f"/{CONTAINER}?restype=container&comp=list&prefix={quote(self.prefix)}{include}"
+        path = f"/{CONTAINER}?restype=container&comp=list&prefix={quote(self.prefix)}"
         status, _, document = ask(self.url, "GET", path)
         assert status == 200
         page = listed_page(document)
@@ -117,7 +117,8 @@ def test_what_lies_in_the_cloud(world: World) -> None:
     assert ranged["Body"].read() == data[5 * MIB - 1 : 5 * MIB + 1]
     s3.delete_object(Bucket="bucket", Key="big")
     s3.delete_object(Bucket="bucket", Key="a/poem.gz")
-    assert world.lying(include="&include=uncommittedblobs") == {"bucket/copy": 11 * MIB}
+    shown = {name: size for name, size in world.lying().items() if not name.startswith(HIDDEN)}
+    assert shown == {"bucket/copy": 11 * MIB}
 
 
 def test_one_key_is_written_read_and_deleted_at_once(world: World) -> None:
@@ -150,7 +151,7 @@ def test_one_key_is_written_read_and_deleted_at_once(world: World) -> None:
             each.result(timeout=120)
     s3.put_object(Bucket="bucket", Key="key", Body=b"last")
     assert world.native("bucket/key")[1] == b"last"
-    assert world.lying().keys() == {"bucket/key"}
+    assert [name for name in world.lying() if not name.startswith(HIDDEN)] == ["bucket/key"]
 
 
 def test_many_large_transfers_take_little_memory(world: World) -> None:
