@@ -13,7 +13,7 @@ from typing import Any
 import boto3
 import pytest
 
-from tests.fakes.fault_proxy import USUAL, Seeded
+from tests.fakes.fault_proxy import PASS, USUAL, Plan, Seeded
 from tests.integration import clients
 from tests.integration.backing import azure_settings, gateway, google_gateway
 from tests.integration.cluster import Cluster
@@ -34,6 +34,16 @@ def backend(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
 
+
+def faults() -> Plan:
+    """Every tenth request goes wrong.  But a large body that breaks is gone, and its client told to
+    send it again; these tests ask once, so that is left to those of ``test_gateway``."""
+    seeded = Seeded(1, 0.1, USUAL)
+    return lambda method, target: PASS if "partNumber=" in target else seeded(method, target)
+
+
+CANNOT_GO_ON = ("test_parallel_overwrites_are_never_mixed",)
+"""An answer that breaks off cannot go on when the object was replaced meanwhile."""
 
 MOVE_NO_BYTES = ("test_s3_access", "test_s3_auth", "test_s3_buckets", "test_s3_listing")
 """Modules that are about metadata alone: not worth the time of a network that fails, nor of one
@@ -61,6 +71,8 @@ def _is_worth_it(item: pytest.Item, backend: str) -> bool:
         return False
     if backend == "azure" and item.path.stem == "test_clients":
         return getattr(item, "originalname", "") in AZURE_CLIENTS
+    if backend == "faulty" and item.name.startswith(CANNOT_GO_ON):
+        return False
     return item.path.stem not in _LEFT_OUT.get(backend, ())
 
 
@@ -93,7 +105,7 @@ def serving(
         with Daemon(directory, azure_settings(url, settings, f"{directory.name}/")) as daemon:
             yield daemon
     else:
-        plan = Seeded(1, 0.1, USUAL) if backend == "faulty" else None
+        plan = faults() if backend == "faulty" else None
         with gateway(directory, settings, plan) as (daemon, _):
             yield daemon
     tracebacks = [line for line in daemon.log if "Traceback" in line or "Unhandled" in line]
