@@ -417,8 +417,11 @@ class Driver:
                 each.callback(None)
 
     def _end(self, reason: str) -> None:
-        """The node must end: nothing is sent or answered from now on."""
+        """The node must end: nothing is sent from now on, and nothing confirmed.  Who waits is
+        told now, for the end of the process waits for the last answer."""
         if not self.dead:
             self.dead = True
             _log.critical("{node} must end: {reason}", node=self.around.node_id, reason=reason)
+            self._proposals.stop()
+            self._barriers.stop()
             self.around.on_fatal(reason)

@@ -175,7 +175,9 @@ def _discovery(
 
 
 def consensus_settings(cluster: ClusterConfig) -> ConsensusSettings:
-    """The measures of the driver.  A leader that stops hands over within what a stop may take."""
+    """The measures of the driver.  A leader that stops hands over within what a stop may take.
+    Who takes snapshots often wants a short log, so its tail is no more than a third of what lies
+    between two of them."""
     return measured(
         cluster.election_timeout_ms,
         cluster.heartbeat_interval_ms,
@@ -184,6 +186,8 @@ def consensus_settings(cluster: ClusterConfig) -> ConsensusSettings:
         handover=min(2 * cluster.election_timeout_ms / 1000, STOP_SECONDS / 2),
         snapshot_entries=cluster.snapshot_interval,
         snapshot_bytes=cluster.snapshot_log_bytes,
+        tail_entries=min(ConsensusSettings().tail_entries, cluster.snapshot_interval // 3),
+        tail_bytes=min(ConsensusSettings().tail_bytes, cluster.snapshot_log_bytes // 3),
     )
 
 

@@ -667,17 +667,21 @@ def test_a_change_without_a_quorum_is_given_up_in_time(world: World) -> None:
 # The end
 
 
-def test_a_disk_that_fails_ends_the_node_which_answers_nothing_more(world: World) -> None:
+def test_a_disk_that_fails_ends_the_node_and_who_waits_is_told_at_once(world: World) -> None:
     world.add(*ALL)
     leader, follower = world.leader, world.follower
     leader.disk.full = True
-    waiting = world.start(leader.consensus.propose(b"x"))
+    world.network.isolate(leader.id)
+    waiting = [world.start(leader.consensus.propose(b"x")), world.start(leader.consensus.barrier())]
     world.until(lambda: bool(leader.fatal))
     assert "No space left" in leader.fatal[0]
+    for refused in waiting:
+        assert refused.called
+        with pytest.raises(ServiceUnavailable):
+            world.result(refused)
     world.network.seen.clear()
     world.go_on(7)
     assert [sender for sender, _, _ in world.network.seen if sender == leader.id] == []
-    assert not waiting.called
     assert len(leader.fatal) == 1
     with pytest.raises(ServiceUnavailable):
         world.run(leader.consensus.propose(b"y"))

@@ -87,7 +87,7 @@ def test_nothing_is_lost_and_nothing_stale_is_told(
         if small := cluster_faults.disk_full in faults:
             stack.enter_context(disks.small(tmp_path / "node-1", 64))
         # Few entries between snapshots, so that who was away needs one now and then.
-        settings = {"snapshot_interval": 300}
+        settings = {"snapshot_interval": 60}
         cluster = Cluster(tmp_path, size, settings, network=network)
         stack.enter_context(cluster)
         load = Load(cluster, f"{seed} {round_number}")

@@ -65,6 +65,13 @@ def test_times_are_those_of_the_configuration() -> None:
     assert settings.core.max_entries == 9
 
 
+def test_the_log_behind_a_snapshot_is_short_where_snapshots_are_frequent() -> None:
+    often = consensus_settings(ClusterConfig(snapshot_interval=90, snapshot_log_bytes=90_000))
+    assert (often.tail_entries, often.tail_bytes) == (30, 30_000)
+    usual = consensus_settings(ClusterConfig())
+    assert (usual.tail_entries, usual.tail_bytes) == (1000, 8 * 1024 * 1024)
+
+
 def test_a_leader_hands_over_within_the_time_of_a_stop() -> None:
     slow = ClusterConfig(election_timeout_ms=60_000, request_timeout_ms=90_000)
     assert consensus_settings(slow).handover < STOP_SECONDS
