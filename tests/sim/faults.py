@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterable
 from itertools import count
+from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from bleepstore.errors import ServiceUnavailable
 from bleepstore.raft.messages import Members
@@ -56,6 +58,8 @@ class Faults:
             "full disk": self._full_disk,
             "transfer": self._transfer,
             "snapshot": self._snapshot,
+            "contested entry": lambda: self._launch(self._contested_entry()),
+            "rival changes": lambda: self._launch(self._rival_changes()),
             "add": self._add,
             "remove": self._remove,
         }
@@ -146,7 +150,12 @@ class Faults:
 
     # -- the network
 
-    def _cut(self, what: str, cuts: list[tuple[str, str]]) -> None:
+    @staticmethod
+    def _both_ways(ours: Iterable[str], theirs: Iterable[str]) -> list[tuple[str, str]]:
+        pairs = [(one, other) for one in ours for other in theirs]
+        return pairs + [(other, one) for one, other in pairs]
+
+    def _cut(self, what: str, cuts: list[tuple[str, str]], seconds: float = 0) -> None:
         """Cut it for a while: long enough to elect another leader, as a rule."""
         network = self._around.network
         self._note(what)
@@ -158,12 +167,11 @@ class Faults:
             for sender, receiver in cuts:
                 network.mend(sender, receiver)
 
-        self._later(6, mend)
+        self._around.time.after(seconds or 6 * self._dice.random(), mend)
 
     def _isolate(self, node: Node) -> None:
         others = [other for other in self._around.nodes if other != node.id]
-        cuts = [(node.id, other) for other in others] + [(other, node.id) for other in others]
-        self._cut(f"{node.id} is cut off", cuts)
+        self._cut(f"{node.id} is cut off", self._both_ways([node.id], others))
 
     def _one_way(self) -> None:
         """Nothing gets from one to another, or from one to all others."""
@@ -179,9 +187,9 @@ class Faults:
         self._dice.shuffle(ids)
         half = self._dice.randint(1, max(len(ids) - 1, 1))
         ours, theirs = ids[:half], ids[half:]
-        cuts = [(one, other) for one in ours for other in theirs]
-        cuts += [(other, one) for one, other in cuts]
-        self._cut(f"{', '.join(ours)} and {', '.join(theirs)} are parted", cuts)
+        self._cut(
+            f"{', '.join(ours)} and {', '.join(theirs)} are parted", self._both_ways(ours, theirs)
+        )
 
     def _heal(self) -> None:
         if self._around.network.cuts:
@@ -246,6 +254,84 @@ class Faults:
         if len(leader.members.voters) > 2:
             whom = self._dice.choice(sorted(leader.members.voters))
             self._ask(leader, f"remove {whom}", "remove_member", whom)
+
+    def _launch(self, work: Coroutine[Deferred[Any], Any, None]) -> None:
+        Deferred.fromCoroutine(work).addErrback(self._broken)
+
+    def _broken(self, failure: Failure) -> None:
+        self._around.failures.append(failure.getTraceback())
+
+    async def _contested_entry(self) -> None:
+        """Figure 8 of the paper: an entry of an old term reaches a majority, and is overwritten
+        all the same by a leader whose own entry is of a later term."""
+        around = self._around
+        old = self._leader()
+        if not old.leads or len(old.members.voters) != 3:
+            return
+        others = sorted(old.members.voters - {old.id})
+        self._cut(f"{old.id} is cut off", self._both_ways([old.id], others), 9)
+        if not await self._comes(lambda: old.has_uncommitted, 1):
+            return
+        if not await self._comes(lambda: any(around.nodes[each].leads for each in others), 4):
+            return
+        later, third = sorted(others, key=lambda each: not around.nodes[each].leads)
+        self._cut(f"{later} is cut off", self._both_ways([later], [old.id, third]), 9)
+        self._join(old.id, third)
+        if not await self._comes(lambda: old.leads and old.term > around.nodes[later].term, 6):
+            return
+        entry = old.first_of_term() - 1
+        if await self._comes(lambda: old.sent_to(third) >= entry, 2):
+            what = f"{third} has entry {entry}, and is parted from {old.id}"
+            self._cut(what, self._both_ways([old.id], [third]), 9)
+            self._join(later, third)
+
+    def _join(self, one: str, other: str) -> None:
+        self._note(f"{one} and {other} reach each other")
+        for sender, receiver in self._both_ways([one], [other]):
+            self._around.network.mend(sender, receiver)
+
+    async def _rival_changes(self) -> None:
+        """Two leaders, one after the other, each make another new node a voter, and the second
+        does not know of the first one's change: the way to two majorities that share nobody, if
+        a leader may change members before it has committed anything in its term (D. Ongaro, "bug
+        in single-server membership changes", raft-dev, 2015)."""
+        around = self._around
+        old = self._leader()
+        if not old.leads or len(old.members.voters) != 4 or len(old.members.nodes) != 4:
+            return
+        others = sorted(old.members.voters - {old.id})
+        second = self._new_node(f"n{next(self._numbers)}", Members())
+        second.pause()  # so that it stays a learner for now
+        self._ask(old, f"add {second.id}", "add_member", second.id, second.id)
+        if not await self._comes(lambda: old.members.get(second.id) is not None, 2):
+            return
+        first = self._new_node(f"n{next(self._numbers)}", Members())
+        self._ask(old, f"add {first.id}", "add_member", first.id, first.id)
+        if not await self._comes(lambda: first.id in old.members.voters, 3):
+            return
+        ours, theirs = [old.id, first.id], [*others, second.id]
+        cuts = self._both_ways(ours, theirs)
+        self._cut(f"{', '.join(ours)} and {', '.join(theirs)} are parted", cuts, 9)
+        second.resume()
+        if not await self._comes(lambda: any(around.nodes[each].leads for each in others), 5):
+            return
+        rival = next(each for each in others if around.nodes[each].leads)
+        undecided = self._dice.choice([each for each in others if each != rival])
+        rest = [each for each in theirs if each != undecided]
+        what = f"{undecided} and {', '.join(rest)} are parted"
+        self._cut(what, self._both_ways([undecided], rest), 9)
+        self._ask(around.nodes[rival], f"add {second.id}", "add_member", second.id, second.id)
+        await pass_time(around.time, 1 + self._dice.random())
+        for each in ours:
+            self._join(each, undecided)
+
+    async def _comes(self, true: Callable[[], bool], seconds: float) -> bool:
+        """Wait until something is true, for so long at most."""
+        time = self._around.time
+        end = time.now + seconds
+        while not true() and time.now < end and self._reigns:
+            await pass_time(time, 0.001)
+        return true()
 
     def _ask(self, node: Node, what: str, method: str, *arguments: str) -> None:
         life = node.life

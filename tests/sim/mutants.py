@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from bleepstore.metadata import sessions
-from bleepstore.raft import following, quorum, reads, replica
+from bleepstore.raft import following, leading, quorum, reads, replica
 from bleepstore.raft.messages import Message, Vote
+from bleepstore.raft.problems import ChangeInProgress
 
 
 def _vote_at_once(self: replica.Replica, to: str, message: Message) -> None:
@@ -47,6 +48,11 @@ def _last_again(self: replica.Replica) -> tuple[Any, ...]:
 _next_apply = replica.Replica.next_apply
 
 
+def _only_pending(pending: int, commit: int, term_start: int) -> None:
+    if pending > commit:
+        raise ChangeInProgress("not committed yet")
+
+
 class Mutant(NamedTuple):
     """A defect.
 
@@ -61,6 +67,9 @@ MUTANTS: dict[str, Mutant] = {
     "a vote is sent before it is durable": Mutant(
         "disks", ((replica.Replica, "promise", _vote_at_once),)
     ),
+    "an entry of an older term is committed by counting": Mutant(
+        "contested entries", ((leading, "may_commit", lambda entry_term, term: True),)
+    ),
     "a follower does not compare the term before": Mutant(
         "elections", ((following, "entry_matches", _same_length),)
     ),
@@ -72,7 +81,10 @@ MUTANTS: dict[str, Mutant] = {
         "of everything", ((replica.Replica, "next_apply", _last_again),)
     ),
     "a proposal that is met twice is applied twice": Mutant(
-        "elections", ((sessions.Sessions, "admits", lambda self, proposal: True),)
+        "contested entries", ((sessions.Sessions, "admits", lambda self, proposal: True),)
+    ),
+    "members change before the term has committed anything": Mutant(
+        "rival changes", ((leading, "check_in_progress", _only_pending),)
     ),
 }
 

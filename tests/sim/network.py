@@ -11,6 +11,7 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
@@ -41,7 +42,7 @@ class Weather:
     :ivar delay: seconds that a message takes, on average.
     :ivar spread: how much longer a few of them take, as a factor of ``delay``.
     :ivar loss: share of messages that are lost.
-    :ivar repetition: share of messages that arrive twice.
+    :ivar repetition: share of messages that arrive twice, the second time up to two seconds late.
     """
 
     delay: float = 0.005
@@ -98,7 +99,7 @@ class Network:
         raw = encode(message)
         self._deliver(sender, receiver, raw)
         if weather.repetition and dice.random() < weather.repetition:
-            self._deliver(sender, receiver, raw)
+            self._time.after(2 * dice.random(), partial(self._deliver, sender, receiver, raw))
 
     def carry(self, seconds: float, call: Callable[[], object]) -> None:
         """Let something else arrive after at least some seconds."""

@@ -100,6 +100,26 @@ class Node:
         """Whom it takes for the members."""
         return self.core.members if self.core is not None else Members()
 
+    @property
+    def has_uncommitted(self) -> bool:
+        """Whether its log is longer than what it knows to be committed."""
+        return self.core is not None and self.core.last_index > self.core.commit
+
+    def first_of_term(self) -> int:
+        """The index of the first entry of its term."""
+        core = self.core
+        if core is None:
+            return 0
+        index = core.last_index
+        while index > core.first_index and core.term_at(index - 1) == core.term:
+            index -= 1
+        return index
+
+    def sent_to(self, peer: str) -> int:
+        """Up to where it knows a peer's log to be like its own, while it leads."""
+        progress = self.core.progress(peer) if self.core is not None else None
+        return progress.match if progress is not None else 0
+
     def start(self) -> None:
         """Begin a life, if there is none."""
         if self.life is None and not self.disk.full:

@@ -24,6 +24,8 @@ FAULTS: dict[str, float] = {
     "full disk": 0.7,
     "transfer": 1.5,
     "snapshot": 1,
+    "contested entry": 0.3,
+    "rival changes": 0.3,
     "add": 1.5,
     "remove": 1,
 }
@@ -85,9 +87,31 @@ KINDS: dict[str, Kind] = {
     ),
     "members": Kind(
         nodes=(3, 4, 4, 4),
-        paces=(0.3, 0.6),
-        coups=0.4,
-        weights={"add": 8, "remove": 8, "cut off the leader": 4, "transfer": 2},
+        paces=(0.6, 1.0),
+        coups=0.1,
+        weights={
+            "add": 8,
+            "remove": 8,
+            "cut off the leader": 4,
+            "transfer": 2,
+        },
+    ),
+    "contested entries": Kind(
+        nodes=(3,),
+        pauses=(0.1,),
+        paces=(2.0,),
+        sync_times=(0.001, 0.005),
+        max_entries=1,
+        keys=1,
+        reading=0.4,
+        weathers=(Weather(delay=0.02), Weather(delay=0.05, repetition=0.2)),
+        weights={**dict.fromkeys(FAULTS, 0.0), "contested entry": 1, "blackout": 0.1},
+    ),
+    "rival changes": Kind(
+        nodes=(4,),
+        pauses=(0.4,),
+        paces=(2.0,),
+        weights={**dict.fromkeys(FAULTS, 0.0), "rival changes": 1, "remove": 0.2},
     ),
     "disks": Kind(
         nodes=(3, 3, 5),
@@ -154,7 +178,8 @@ class Scenario:
             fault: weight * kind.weights.get(fault, 1) * dice.choice((0, 1, 1, 1, 3))
             for fault, weight in FAULTS.items()
         }
-        weights["heal"] = FAULTS["heal"] * kind.weights.get("heal", 1)
+        for needed in ("heal", "contested entry", "rival changes"):
+            weights[needed] = FAULTS[needed] * kind.weights.get(needed, 1)
         lease_reads = dice.choice(kind.lease_reads)
         return cls(
             seed=seed,
