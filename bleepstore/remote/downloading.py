@@ -34,6 +34,8 @@ class ResponseBody(Protocol):
     :param stall: seconds that the server may send nothing while somebody reads.
     :param cut: cuts the connection; called once, if it is closed before its end.
     :param over: called once, when the connection is done with: at the end, or on any failure.
+    :ivar length: bytes that were announced, or None.  Whoever takes the last of them may close it
+        before twisted.web has said that it was the last: that cuts no connection.
     """
 
     def __init__(
@@ -47,6 +49,8 @@ class ResponseBody(Protocol):
         self._stall = stall
         self._cut = cut
         self._over = over
+        self.length: int | None = None
+        self._received = 0
         self._held: deque[bytes] = deque()
         self._size = 0
         self._paused = False
@@ -97,7 +101,7 @@ class ResponseBody(Protocol):
         self._closed = True
         self._held.clear()
         self._size = 0
-        if not self._ended:
+        if not self._ended and self._received != self.length:
             self._ended = True
             self._cut()
             self._over()
@@ -116,6 +120,7 @@ class ResponseBody(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """See ``IProtocol``."""
+        self._received += len(data)
         if self._closed or self._failure is not None:
             return
         self._held.append(data)

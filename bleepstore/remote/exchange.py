@@ -230,6 +230,8 @@ class Exchange:
                 self._countdown.stop()
             if response.version < _PERSISTENT:
                 self._connections.closing.add(self._origin)
+            if response.length is not UNKNOWN_LENGTH:
+                self._body.length = response.length
             response.deliverBody(self._body)  # type: ignore[no-untyped-call]
 
     # Its end

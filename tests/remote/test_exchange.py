@@ -359,6 +359,27 @@ def test_a_connection_is_used_again_after_the_body_was_read(world: World) -> Non
     stopping.get()
 
 
+def test_who_has_the_last_byte_may_close_at_once(world: World) -> None:
+    """He has it before twisted.web has said that it was the last."""
+
+    async def read_and_close(body: Any) -> bytes:
+        data: bytes = await body.read()
+        body.close()
+        return data
+
+    for _ in range(3):
+        asked = world.start()
+        world.server.last.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nda")
+        body = asked.get().body
+        assert result(body.read()) == b"da"
+        reading = Outcome(read_and_close(body))
+        world.server.last.send(b"ta")
+        assert reading.get() == b"ta"
+        assert world.client.in_use == 0
+    assert len(world.server.connections) == 1
+    assert not world.server.last.aborted
+
+
 @pytest.mark.parametrize("body", [b"", b"data"])
 def test_connections_of_the_old_version_are_not_used_again(world: World, body: bytes) -> None:
     for number in range(1, 4):
