@@ -12,7 +12,7 @@ import hashlib
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -30,6 +30,8 @@ PATIENCE = 5.0
 
 PAUSE = 0.01
 """Seconds between two requests of a client, on average: the checker has to read it all."""
+
+NO_CONDITIONS: Mapping[str, Any] = {}
 
 RESPITE = 0.3
 """Seconds that a client waits after it had no answer."""
@@ -115,14 +117,13 @@ class Load:
     def read_all(self, node: Node, buckets: list[str]) -> None:
         """Read everything at a node, once more and for the history; and see that it has the
         journal."""
-        client = self._at(node)
         for bucket in buckets:
             for key in KEYS:
-                assert self._get("last", client, bucket, key), f"{node.node_id} does not answer"
-            assert self._list("last", client, bucket), f"{node.node_id} does not answer"
+                assert self.get("last", node, bucket, key), f"{node.node_id} does not answer"
+            assert self.list("last", node, bucket), f"{node.node_id} does not answer"
         found = {
             entry["Key"]: entry["ETag"].strip('"')
-            for page in client.get_paginator("list_objects_v2").paginate(Bucket=JOURNAL)
+            for page in self._at(node).get_paginator("list_objects_v2").paginate(Bucket=JOURNAL)
             for entry in page.get("Contents", [])
         }
         lost = {key: etag for key, etag in self.journal.items() if found.get(key) != etag}
@@ -148,7 +149,7 @@ class Load:
                 if not nodes:
                     continue
                 serial += 1
-                if self._act(name, serial, self._at(dice.choice(nodes)), dice):
+                if self._act(name, serial, dice.choice(nodes), dice):
                     with self._answered:
                         self._answers += 1
                         self._answered.notify_all()
@@ -159,7 +160,7 @@ class Load:
             with self._answered:
                 self._answered.notify_all()
 
-    def _act(self, name: str, serial: int, client: Any, dice: random.Random) -> bool:
+    def _act(self, name: str, serial: int, node: Node, dice: random.Random) -> bool:
         """Do something; whether it was answered."""
         with self._lock:
             bucket, etags = self._bucket, self._etags
@@ -167,56 +168,66 @@ class Load:
         body = f"{name} {serial} ".encode() * dice.choice((1, 10, 800))
         roll = dice.random()
         if roll < 0.30:
-            return self._get(name, client, bucket, key)
+            return self.get(name, node, bucket, key)
         if roll < 0.40:
-            return self._list(name, client, bucket)
+            return self.list(name, node, bucket)
         if roll < 0.50:
-            return self._delete(name, client, bucket, key)
+            return self.delete(name, node, bucket, key)
         if roll < 0.60:
-            return self._write_down(client, f"{name}/{serial}", body)
+            return self._write_down(self._at(node), f"{name}/{serial}", body)
         conditions: dict[str, Any] = {}
         if roll < 0.70:
             conditions = {"if_none_match": True}
         elif roll < 0.80 and key in etags:
             conditions = {"if_match": etags[key]}
-        if self._put(name, client, bucket, key, body, conditions):
+        if self.put(name, node, bucket, key, body, conditions):
             etags[key] = etag_of(body)
             return True
         return False
 
-    def _get(self, name: str, client: Any, bucket: str, key: str) -> bool:
+    def get(self, name: str, node: Node, bucket: str, key: str) -> bool:
+        """Ask a node, in the name of a client, and write it down; whether it was answered."""
+
         def ask() -> Outcome:
-            answer = client.get_object(Bucket=bucket, Key=key)
+            answer = self._at(node).get_object(Bucket=bucket, Key=key)
             etag: str = answer["ETag"].strip('"')
             assert etag_of(answer["Body"].read()) == etag, "other bytes than were put"
             return etag
 
         return self._do(ask, name, "get", bucket, key=key)
 
-    def _list(self, name: str, client: Any, bucket: str) -> bool:
+    def list(self, name: str, node: Node, bucket: str) -> bool:
+        """See :meth:`get`."""
+
         def ask() -> Outcome:
-            answer = client.list_objects_v2(Bucket=bucket)
+            answer = self._at(node).list_objects_v2(Bucket=bucket)
             found = answer.get("Contents", [])
             return tuple((entry["Key"], entry["ETag"].strip('"')) for entry in found)
 
         return self._do(ask, name, "list", bucket)
 
-    def _delete(self, name: str, client: Any, bucket: str, key: str) -> bool:
+    def delete(self, name: str, node: Node, bucket: str, key: str) -> bool:
+        """See :meth:`get`."""
+
         def ask() -> Outcome:
-            client.delete_object(Bucket=bucket, Key=key)
+            self._at(node).delete_object(Bucket=bucket, Key=key)
             return DONE
 
         return self._do(ask, name, "delete", bucket, key=key)
 
-    def _put(
+    def put(
         self,
         name: str,
-        client: Any,
+        node: Node,
         bucket: str,
         key: str,
         body: bytes,
-        conditions: dict[str, Any],
+        conditions: Mapping[str, Any] = NO_CONDITIONS,
     ) -> bool:
+        """See :meth:`get`.
+
+        :param conditions: ``if_match`` and ``if_none_match`` of an Operation.
+        """
         headers = {}
         if conditions.get("if_none_match"):
             headers = {"IfNoneMatch": "*"}
@@ -224,7 +235,7 @@ class Load:
             headers = {"IfMatch": f'"{etag}"'}
 
         def ask() -> Outcome:
-            client.put_object(Bucket=bucket, Key=key, Body=body, **headers)
+            self._at(node).put_object(Bucket=bucket, Key=key, Body=body, **headers)
             return DONE
 
         return self._do(ask, name, "put", bucket, key=key, value=etag_of(body), **conditions)

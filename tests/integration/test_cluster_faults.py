@@ -21,10 +21,10 @@ import msgspec
 import pytest
 
 from tests.integration import cluster_faults, disks
-from tests.integration.cluster import Cluster
+from tests.integration.cluster import Cluster, eventually
 from tests.integration.cluster_faults import Fault, Scene
 from tests.integration.cluster_load import Load
-from tests.integration.networks import Namespaces, Relayed, namespaces_allowed
+from tests.integration.networks import Namespaces, Relayed, isolate, namespaces_allowed
 from tests.sim.linearizability import check_buckets, check_keys
 
 FAULTS = 7
@@ -119,3 +119,19 @@ def test_nothing_is_lost_and_nothing_stale_is_told(
         if sum(each.outcome is None and not each.reads for each in made) <= FEW:
             violations += check_buckets(made)
     assert not violations, "\n".join(map(str, violations))
+
+
+def test_a_stale_answer_would_be_found(tmp_path: Path) -> None:
+    """With eventual reads, at a node that is cut off: what strong reads never tell."""
+    network = Relayed()
+    with Cluster(tmp_path, settings={"read_consistency": "eventual"}, network=network) as cluster:
+        leader, follower = cluster.leader(), cluster.followers()[0]
+        load = Load(cluster, "stale")
+        cluster.client(leader.node_id).create_bucket(Bucket="bucket")
+        cluster.caught_up()
+        eventually(lambda: follower.request("GET", "/bucket").status == 200)
+        isolate(network, [follower.node_id], [node.node_id for node in cluster])
+        assert load.put("writer", leader, "bucket", "a", b"new")
+        assert load.get("reader", follower, "bucket", "a")
+    (violation,) = check_keys(load.operations)
+    assert "reader: get bucket/a → NoSuchKey" in violation.explanation
