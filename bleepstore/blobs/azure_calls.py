@@ -47,7 +47,7 @@ LONG = 600.0
 """Seconds that Azure is given to copy a run."""
 
 PAGE = 200
-"""Names of a page of a listing: the longest ones, and all that is said of them, are in 1 MiB."""
+"""Names of a page of a listing."""
 
 _CREATED = frozenset((201,))
 _DELETED = frozenset((202,))

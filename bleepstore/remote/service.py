@@ -33,6 +33,9 @@ from bleepstore.remote.uploading import BytesSource
 OK = frozenset((200,))
 """The statuses most calls accept."""
 
+MOST_OF_A_DOCUMENT = 16 * 1024 * 1024
+"""Bytes: a page of a thousand names, with the longest ones and the most metadata, has less."""
+
 MOST_OF_A_REFUSAL = 64 * 1024
 """Bytes of an error body that are read."""
 
@@ -151,9 +154,11 @@ class Service:
     async def fetch(
         self, request: RemoteRequest, accept: Container[int] = OK, head: float | None = None
     ) -> tuple[Answer, bytes]:
-        """As :meth:`call`, with the body of the answer: a document of at most 1 MiB.
+        """As :meth:`call`, with the body of the answer: a document of at most 16 MiB.
 
         A document that breaks off is fetched again as any other answer that did not come.
+
+        :raises RemoteFailure: also if it is larger; never does a part of it pass for the whole.
         """
         began = self._clock.seconds()
         attempt = 0
@@ -161,7 +166,10 @@ class Service:
             attempt += 1
             answer = await self.call(request, accept, head)
             try:
-                return answer, await answer.body.read_all()
+                document = await answer.body.read_all(MOST_OF_A_DOCUMENT + 1)
+                if len(document) > MOST_OF_A_DOCUMENT:
+                    raise RemoteFailure(f"an answer of more than {MOST_OF_A_DOCUMENT} bytes")
+                return answer, document
             except Unreachable as failure:
                 wait = self._wait(request, failure, attempt, began)
                 if wait is None or isinstance(request.body, Upload):

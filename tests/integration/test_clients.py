@@ -15,7 +15,7 @@ from tests.integration.conftest import tree
 from tests.integration.daemon import Daemon
 
 
-@pytest.fixture(scope="session", params=["local", "aws", "gcp"])
+@pytest.fixture(scope="session", params=["local", "aws", "gcp", "azure"])
 def backend(request: pytest.FixtureRequest) -> str:
     """As everywhere, but the network does not fail."""
     name: str = request.param

@@ -15,13 +15,14 @@ from bleepstore.remote.failures import (
     Fault,
     ProviderError,
     Refusal,
+    RemoteFailure,
     Unreachable,
 )
 from bleepstore.remote.refusals import read_google_refusal
 from bleepstore.remote.requests import RemoteRequest, Upload
 from bleepstore.remote.retries import Policy
 from bleepstore.remote.rewinding import KEPT
-from bleepstore.remote.service import Anonymous, Service
+from bleepstore.remote.service import MOST_OF_A_DOCUMENT, Anonymous, Service
 from tests.remote.memory import LIMITS, ORIGIN, Outcome, Server, Source, client_of, result
 
 NOW = 1_400_000_000_000
@@ -407,6 +408,16 @@ def test_a_document_that_breaks_off_is_fetched_again(world: World) -> None:
     world.answer(200, b"something")
     answer, text = fetching.get()
     assert (answer.status, text) == (200, b"something")
+
+
+def test_a_part_of_a_document_never_passes_for_the_whole(world: World) -> None:
+    fetching = Outcome(world.service.fetch(GET))
+    world.answer(200, bytes(3 << 20))
+    assert len(fetching.get()[1]) == 3 << 20
+    fetching = Outcome(world.service.fetch(GET))
+    world.answer(200, bytes(MOST_OF_A_DOCUMENT + 1))
+    with pytest.raises(RemoteFailure, match="more than 16777216 bytes"):
+        fetching.get()
 
 
 def test_a_refusal_that_breaks_off_is_one_nevertheless(world: World) -> None:
