@@ -117,11 +117,22 @@ def _require_nothing_to_lose(machine: IStateMachine) -> None:
         )
 
 
+def _is_contradicted(place: _Place) -> bool:
+    """Whether the log holds, at the index of the state, an entry that was never committed: the
+    state was replaced by a snapshot, and the crash came before the log was emptied."""
+    log, applied, newest = place.log, place.machine.applied_index(), place.snapshots.newest()
+    if newest is None or newest[0].index != applied:
+        return False
+    in_log = log.state().snapshot.index < applied <= log.state().last_index
+    return in_log and log.term(applied) != newest[0].term
+
+
 async def _reconcile(place: _Place) -> None:
     """Have the state stand somewhere in the log."""
     log, machine, snapshots = place.log, place.machine, place.snapshots
     state, applied = log.state(), machine.applied_index()
-    if state.snapshot.index <= applied <= state.last_index:
+    contradicted = _is_contradicted(place)
+    if state.snapshot.index <= applied <= state.last_index and not contradicted:
         return
     if applied == 0 and state.snapshot.index == 1 and not machine.pristine():
         await machine.adopt(1)  # the first start of an embedded node
@@ -147,7 +158,7 @@ async def _reconcile(place: _Place) -> None:
     try:
         if applied < mark.index:
             await machine.replace(path, mark.index)
-        if mark.index > state.last_index:
+        if mark.index > state.last_index or contradicted:
             await log.save(Persist(0, _raised(state.hard_state, mark), (), mark, mark.index))
     finally:
         snapshots.give_back(path)

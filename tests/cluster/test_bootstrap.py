@@ -171,6 +171,23 @@ def test_a_restore_that_was_broken_off_is_finished(place: Place) -> None:
     assert place.log.state().snapshot == SnapshotMark(40, 3, THREE)
 
 
+def test_a_restore_is_finished_also_where_a_longer_log_of_an_old_leader_is_in_its_place(
+    place: Place,
+) -> None:
+    """Else those entries would count as committed, and no leader's would ever match them."""
+    place.find()
+    place.save(12, term=1)
+    place.snapshot(10, term=3)
+    place.machine.state.applied = 10  # of the snapshot; then came the crash
+    place.open()
+    place.find()
+    state = place.log.state()
+    assert state.snapshot == SnapshotMark(10, 3, THREE)
+    assert (state.first_index, state.last_index) == (11, 10)
+    assert state.hard_state.term == 3
+    assert place.machine.applied_index() == 10
+
+
 @pytest.mark.parametrize("kept", [0, 30])
 def test_metadata_ahead_of_its_log_is_refused(place: Place, kept: int) -> None:
     place.find()
