@@ -77,7 +77,7 @@ KINDS: dict[str, Kind] = {
         paces=(1.0, 2.0),
         keys=2,
         reading=0.7,
-        lease_reads=(False, False, True),
+        lease_reads=(False, True),
         weights={
             "cut off the leader": 5,
             "freeze the leader": 5,
