@@ -141,18 +141,25 @@ class _Sink(Protocol):
 
 
 class _StreamedObject:
-    """An object of known length, as one part."""
+    """An object of known length, as one part.
+
+    Its last pieces are held back until it is known to be whole: a server that had all bytes would
+    answer before it was told that they are all.
+    """
 
     def __init__(self, stager: Stager, upload: Locator, length: int) -> None:
         self._stager = stager
         self._upload = upload
         self._part = SentPart(stager.calls, upload, 1, length)
+        self._last: Sequence[bytes] = ()
 
     async def write(self, pieces: Sequence[bytes]) -> None:
-        await self._part.write(pieces)
+        before, self._last = self._last, pieces
+        await self._part.write(before)
 
     async def finish(self) -> None:
-        self._stager.stage_upload(self._upload, ((1, await self._part.end()),))
+        etag = await self._part.end(self._last)
+        self._stager.stage_upload(self._upload, ((1, etag),))
 
     def cancel(self) -> None:
         self._part.cancel()
