@@ -127,7 +127,7 @@ def azure_account(
     else:
         name = account or environ.get("AZURE_STORAGE_ACCOUNT", "")
         if not name:
-            raise ValueError("storage.azure needs an account or a connection_string")
+            raise ValueError("neither an account nor a connection_string is given")
         key, sas = "", ""
         if not managed:
             key = environ.get("AZURE_STORAGE_KEY", "")

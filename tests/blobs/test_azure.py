@@ -284,7 +284,7 @@ async def test_credentials_that_are_wrong_or_missing(server: str) -> None:
             await ask_it
         assert "devstoreaccount1" not in caught.value.message
     await wrong.stop()
-    with pytest.raises(ValueError, match="needs an account or a connection_string"):
+    with pytest.raises(ValueError, match="neither an account nor a connection_string"):
         make_store(server, connection_string="")
     with pytest.raises(ValueError, match="not base64"):
         make_store(server, connection_string=connection_string(server, "hunter2!"))

@@ -133,7 +133,7 @@ async def test_which_account_and_what_opens_it() -> None:
         account, _ = azure_account(made.near)
         assert account.name == "acc"
         made.environ.clear()
-        with pytest.raises(ValueError, match="needs an account"):
+        with pytest.raises(ValueError, match="neither an account nor"):
             azure_account(made.near)
 
 
