@@ -248,7 +248,7 @@ class Life:
             if node.disk.dice.random() < scenario.mishaps * likelihood:
                 clock.after(seconds * 2 * node.disk.dice.random(), node.blink)
 
-        self.log = WatchedLog(node.id, clock, node.disk, around.invariants, mishap)
+        self.log = WatchedLog(node.id, clock, node.disk, around.invariants, note, mishap)
         self.transport = SimulatedTransport(
             node.id,
             clock,

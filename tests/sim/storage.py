@@ -17,7 +17,7 @@ from zope.interface import implementer
 
 from bleepstore.interfaces.replication import IStateMachine, Verdict
 from bleepstore.raft.effects import HardState, Persist
-from bleepstore.raft.messages import Entry
+from bleepstore.raft.messages import Entry, EntryKind, decode_members
 from tests.sim.clocks import ProcessClock
 from tests.sim.files import SnapshotDisk
 from tests.sim.invariants import Invariants
@@ -78,8 +78,11 @@ class WatchedLog(MemoryLog):
         clock: ProcessClock,
         disk: Disk,
         invariants: Invariants,
+        note: Callable[[str], None],
         mishap: Mishap,
     ) -> None:
+        """:param note: tells the trace of what matters."""
+
         def sync() -> Awaitable[None]:
             seconds = disk.latency()
             mishap(1, seconds)
@@ -91,6 +94,7 @@ class WatchedLog(MemoryLog):
         self._log_disk = disk.log
         self._dice = disk.dice
         self._invariants = invariants
+        self._note = note
         self._saving: Persist | None = None
 
     async def save(self, persist: Persist) -> None:
@@ -127,6 +131,14 @@ class WatchedLog(MemoryLog):
         waiting.close()
 
     def _check(self, persist: Persist) -> None:
+        for entry in persist.entries:
+            if entry.kind is EntryKind.MEMBERS:
+                members = decode_members(entry.data)
+                voters, learners = sorted(members.voters), sorted(members.learners)
+                self._note(
+                    f"writes entry {entry.index} of term {entry.term}: "
+                    f"voters {', '.join(voters)}, learners {', '.join(learners) or 'none'}"
+                )
         if not persist.entries:
             self._invariants.saves(self._node_id, 0, persist)
             return

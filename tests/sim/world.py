@@ -83,7 +83,8 @@ class World:
         if "log_failure" in event:
             self.around.failures.append(event["log_failure"].getTraceback())
         elif event["log_level"] is not LogLevel.debug:
-            self.trace.matters(event.get("node", "a log"), formatEvent(event))
+            who = event.get("node", "a log")
+            self.trace.matters(who, formatEvent(event).removeprefix(f"{who} "))
 
     # -- the play
 
