@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator, Iterator
 
 import pytest
@@ -35,6 +36,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write what the core of Raft does into its transcripts, instead of comparing",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let servers that tests start end by every signal.
+
+    What ignores a signal hands that down (execve(2)): a shell's background jobs ignore SIGINT, and
+    what ``nohup`` starts ignores SIGHUP.  A handler is not handed down: it becomes the default.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, _ignore)
+
+
+def _ignore(number: int, frame: object) -> None:
+    """This process goes on as it was told to."""
 
 
 @pytest.fixture(scope="session")
