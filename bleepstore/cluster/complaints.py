@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from twisted.internet.error import ConnectError
 from twisted.logger import Logger
 
 EVERY = 60.0
@@ -45,3 +46,14 @@ class Complaints:
         self._said[key] = (now, 0)
         more = f" ({passed_over} more since the last such line)" if passed_over else ""
         _log.warn("Peer {peer}: {detail}{more}", peer=peer, detail=detail, more=more)
+
+
+def words_of(error: Exception) -> str:
+    """Why a connection failed, in a few words.
+
+    Where a router says that a network cannot be reached, Twisted's reactor closes the socket before
+    it has asked for the error, and puts a whole Failure in its place.
+    """
+    if type(error) is ConnectError and error.osError is None:
+        return "it is not reachable"
+    return str(error) or type(error).__name__

@@ -27,7 +27,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from bleepstore.cluster.backoff import Backoff, Dice
-from bleepstore.cluster.complaints import Complaints
+from bleepstore.cluster.complaints import Complaints, words_of
 from bleepstore.config.addresses import HostPort
 from bleepstore.interfaces.lifecycle import IPart
 
@@ -138,7 +138,7 @@ class DnsDiscovery:
             raise
         except Exception as error:
             resolution.give_up()
-            self._complaints.say(self._name, "resolve", f"cannot be resolved: {_words(error)}")
+            self._complaints.say(self._name, "resolve", f"cannot be resolved: {words_of(error)}")
             return False
         if not addresses:
             self._complaints.say(self._name, "resolve", "has no address")
@@ -171,7 +171,7 @@ class DnsDiscovery:
         except CancelledError:
             raise
         except Exception as error:
-            self._complaints.say(address, "discovery", f"was found by DNS, but: {_words(error)}")
+            self._complaints.say(address, "discovery", f"was found by DNS, but: {words_of(error)}")
             return ""
 
     def _found(self, node_id: str, address: str) -> None:
@@ -215,7 +215,3 @@ class _Resolution:
 
 def _end_of(failure: Failure) -> str | Failure:
     return "" if isinstance(failure.value, CancelledError) else failure
-
-
-def _words(error: Exception) -> str:
-    return str(error) or type(error).__name__

@@ -18,7 +18,7 @@ from twisted.logger import Logger
 from twisted.protocols import amp
 
 from bleepstore.cluster.backoff import Backoff, Dice
-from bleepstore.cluster.complaints import Complaints
+from bleepstore.cluster.complaints import Complaints, words_of
 from bleepstore.cluster.peer_boxes import BadBox
 from bleepstore.cluster.peer_calls import AnsweredOnly, PeerConnection
 from bleepstore.cluster.peer_commands import ANSWERS, CALLS, MESSAGES, PeerRefusal, Tell
@@ -154,8 +154,7 @@ class PeerClient(AnsweredOnly):
             except PeerRefusal as error:
                 self._failed(type(error).__name__, f"at {address}: {error}")
             except Exception as error:
-                reason = str(error) or type(error).__name__
-                self._failed("unreachable", f"cannot be reached at {address}: {reason}")
+                self._failed("unreachable", f"cannot be reached at {address}: {words_of(error)}")
             else:
                 self._connection = opened.connection
                 _log.debug("Connected to {peer} at {address}", peer=self.node_id, address=address)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from twisted.internet.error import ConnectError, ConnectionDone
 from twisted.internet.task import Clock
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
+from twisted.python.failure import Failure
 
-from bleepstore.cluster.complaints import MOST, Complaints
+from bleepstore.cluster.complaints import MOST, Complaints, words_of
 
 
 @pytest.fixture
@@ -50,3 +52,12 @@ def test_many_names_do_not_fill_log_or_memory(lines: list[str]) -> None:
     complaints.say("new", "garbage", "sends garbage")
     assert len(lines) == MOST + 2
     assert len(complaints._said) <= 2
+
+
+def test_an_unreachable_network_is_told_in_words() -> None:
+    """What twisted.internet.tcp makes of a router's refusal has a traceback in it."""
+    refused = ConnectError(string=Failure(ConnectionDone()))
+    assert "Traceback" in str(refused)
+    assert words_of(refused) == "it is not reachable"
+    assert words_of(ConnectError(13, "no")) == str(ConnectError(13, "no"))
+    assert words_of(ValueError()) == "ValueError"

@@ -15,6 +15,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from tests.fakes.relay import Relays
@@ -120,8 +121,10 @@ class Namespaces:
         self._name = f"bleepstore-{os.getpid()}-{next(_numbers)}"
         self._router = f"{self._name}-router"
         self._nodes: dict[str, int] = {}
+        self._hosts: dict[str, int] = {}
         self._rules: list[list[str]] = []
         self._made: list[str] = []
+        self._etc: list[Path] = []
         try:
             self._add(self._router)
             # A packet's way back is no business of the router's: it may be blocked.
@@ -135,25 +138,46 @@ class Namespaces:
     def place(self, node_id: str, port: int) -> tuple[str, str]:
         """See Network."""
         number = self._nodes[node_id] = len(self._nodes) + 1
-        own = f"{self._name}-{number}"
+        self._hosts[node_id] = 2
+        own = self._own(node_id)
         self._add(own)
         link = f"node{number}"
         ip("link", "add", link, "netns", self._router, "type", "veth",
            "peer", "name", "eth0", "netns", own)  # fmt: skip
         for namespace, device, host in ((self._router, link, 1), (own, "eth0", 2)):
-            ip("-n", namespace, "address", "add", f"10.9.{number}.{host}/30", "dev", device)
+            ip("-n", namespace, "address", "add", f"10.9.{number}.{host}/29", "dev", device)
             ip("-n", namespace, "link", "set", device, "up")
-        ip("-n", own, "route", "add", "default", "via", f"10.9.{number}.1")
-        address = f"{self._address(node_id)}:{PEER_PORT}"
-        return address, ""
+        ip("-n", own, "route", "add", "default", "via", self._gateway(node_id))
+        return f"{self.address(node_id)}:{PEER_PORT}", ""
 
     def inside(self, node_id: str, command: Sequence[str]) -> list[str]:
         """See Network."""
-        return ["ip", "netns", "exec", f"{self._name}-{self._nodes[node_id]}", *command]
+        return ["ip", "netns", "exec", self._own(node_id), *command]
+
+    def at_router(self, command: Sequence[str]) -> list[str]:
+        """The command that runs a command at the router, which all nodes reach."""
+        return ["ip", "netns", "exec", self._router, *command]
+
+    def ask_router_for_names(self, node_id: str) -> None:
+        """Have what is started at a node from now on ask the router's port 53 (ip-netns(8))."""
+        etc = Path("/etc/netns", self._own(node_id))
+        etc.mkdir(parents=True)
+        self._etc.append(etc)
+        options = "options timeout:1 attempts:1"
+        (etc / "resolv.conf").write_text(f"nameserver {self._gateway(node_id)}\n{options}\n")
+
+    def move(self, node_id: str) -> str:
+        """Give a node that does not run another address: its ``cluster.bind_addr``."""
+        own = self._own(node_id)
+        ip("-n", own, "address", "delete", f"{self.address(node_id)}/29", "dev", "eth0")
+        self._hosts[node_id] += 1
+        ip("-n", own, "address", "add", f"{self.address(node_id)}/29", "dev", "eth0")
+        ip("-n", own, "route", "add", "default", "via", self._gateway(node_id))
+        return f"{self.address(node_id)}:{PEER_PORT}"
 
     def block(self, source: str, destination: str) -> None:
         """See Network."""
-        rule = ["iif", f"node{self._nodes[source]}", "to", self._address(destination), "blackhole"]
+        rule = ["iif", f"node{self._nodes[source]}", "to", self.address(destination), "blackhole"]
         ip("-n", self._router, "rule", "add", *rule)
         self._rules.append(rule)
 
@@ -164,6 +188,8 @@ class Namespaces:
 
     def close(self) -> None:
         """See Network.  A namespace takes its links with it."""
+        while self._etc:
+            shutil.rmtree(self._etc.pop())
         while self._made:
             ip("netns", "delete", self._made.pop())
 
@@ -177,8 +203,15 @@ class Namespaces:
         command = ["ip", "netns", "exec", self._router, "tee", f"/proc/sys/{name}"]
         subprocess.run(command, input=value.encode(), check=True, stdout=subprocess.DEVNULL)
 
-    def _address(self, node_id: str) -> str:
-        return f"10.9.{self._nodes[node_id]}.2"
+    def _own(self, node_id: str) -> str:
+        return f"{self._name}-{self._nodes[node_id]}"
+
+    def _gateway(self, node_id: str) -> str:
+        return f"10.9.{self._nodes[node_id]}.1"
+
+    def address(self, node_id: str) -> str:
+        """Where a node is, without a port."""
+        return f"10.9.{self._nodes[node_id]}.{self._hosts[node_id]}"
 
 
 def ip(*arguments: str) -> None:
