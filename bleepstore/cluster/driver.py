@@ -48,6 +48,7 @@ from bleepstore.raft.messages import (
     SnapshotMark,
     StepAnswer,
 )
+from bleepstore.raft.outbox import NOTHING
 from bleepstore.raft.problems import NotLeader, Overloaded
 
 _log = Logger()
@@ -281,9 +282,9 @@ class Driver:
             self._hand_over(raft)
             if self._barriers.due:
                 raft.read(self._barriers.ask())
-            if not raft.has_effects:
-                return
             effects = raft.take()
+            if effects is NOTHING:
+                return
             if raft.members is not self._connected:
                 self._connect(raft.members)
             self._carry_out(effects)

@@ -213,16 +213,17 @@ class Raft(View):
         return replica.persist_due or replica.apply_due or replica.outbox.waiting
 
     def take(self) -> Effects:
-        """Everything that is due, once.
+        """Everything that is due, once; ``NOTHING`` if nothing is.
 
         :raises Exception: what the log raised when it was read: the node must stop.
         """
         if not self._touched:
             return NOTHING
         self._touched = False
-        replica = self._replica
-        if self._leadership is not None:
-            self._leadership.flush()
+        replica, leadership = self._replica, self._leadership
+        if leadership is not None:
+            if leadership.due:
+                leadership.flush()
         elif self._reads.due:
             question = ReadIndex(replica.term, self._reads.question())
             replica.send(replica.leader, question)
@@ -355,10 +356,8 @@ class Raft(View):
     def _accept_leader(self, sender: str, term: int) -> bool:
         """Whether a sender leads; it does if its term is new, or has no other known leader."""
         replica = self._replica
-        if term < replica.term:
-            return False
-        if term > replica.term or replica.leader != sender:
-            if term == replica.term and replica.leader:
+        if term != replica.term or replica.leader != sender:
+            if term < replica.term or (term == replica.term and replica.leader):
                 return False
             self._follow(term, sender, f"{sender} leads term {term}")
         replica.heard_leader()

@@ -5,6 +5,9 @@ promises something that is not durable yet is *withheld* by the core until the d
 is (``Raft.persisted``).  So a driver carries out everything that :meth:`Raft.take` gives, as soon
 as it is given.  Source of each duty: paper, figure 2 ("Updated on stable storage before
 responding to RPCs"); thesis section 10.2.1 (a leader may send before its own disk has written).
+
+What is made for every command is no affair of the garbage collector (``gc=False``): it is frozen,
+and holds only what was there before it, so it is never part of a cycle.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ class HardState(Struct, frozen=True, array_like=True):
     vote: str = ""
 
 
-class Persist(Struct, frozen=True):
+class Persist(Struct, frozen=True, gc=False):
     """Make durable, in one atomic step; then call ``Raft.persisted(number)``.
 
     One at a time: :meth:`Raft.take` gives no further Persist until the last one was confirmed.
@@ -54,7 +57,7 @@ class Persist(Struct, frozen=True):
     commit: int = 0
 
 
-class Envelope(Struct, frozen=True, array_like=True):
+class Envelope(Struct, frozen=True, array_like=True, gc=False):
     """A message to send now."""
 
     to: str
@@ -82,7 +85,7 @@ class RoleChange(Struct, frozen=True):
     reason: str
 
 
-class Effects(Struct, frozen=True):
+class Effects(Struct, frozen=True, gc=False):
     """Everything that is due.  All of it may be carried out at once.
 
     :ivar apply: committed and durable here; each entry is given exactly once, in order, of all

@@ -39,9 +39,10 @@ def append(replica: Replica, leader: str, message: AppendEntries) -> str:
                 replica.members.truncate(first)
             log.append(new)
             replica.members.observe(new)
-    if message.commit > replica.commit:
-        replica.commit = max(replica.commit, min(message.commit, last))
-    matched = max(last, replica.commit)
+    commit = message.commit if message.commit < last else last
+    if commit > replica.commit:
+        replica.commit = commit
+    matched = last if last > replica.commit else replica.commit
     if not entries:
         matched = min(matched, log.durable)  # a disk that is writing holds up no heartbeat
         if replica.told == (replica.term, matched, message.round):
@@ -52,8 +53,9 @@ def append(replica: Replica, leader: str, message: AppendEntries) -> str:
 
 def _accept(replica: Replica, leader: str, matched: int, round_: int = 0) -> None:
     """Say that the logs match up to an index, once this one is durable up to there."""
-    replica.told = (replica.term, matched, round_)
-    answer = Appended(replica.term, True, matched, round_)
+    term = replica.term
+    replica.told = (term, matched, round_)
+    answer = Appended(term, True, matched, round_)
     if matched <= replica.log.durable and replica.term_durable:
         replica.send(leader, answer)
     else:

@@ -295,13 +295,14 @@ class Leadership:
         if not self.due:
             return
         replica = self._replica
-        if self.read_due:
+        if self._reads.pending and self.read_due:
             self._answer(self._reads.under_lease(replica.now), replica.commit)
             if self.read_due:
                 self._begin_round()
         self.due = False
         last, most = replica.log.last_index, replica.settings.max_inflight
         drafts: dict[int, AppendEntries] = {}
+        heartbeats: dict[int, AppendEntries] = {}
         for node_id, peer in self.peers.items():
             quiet = True
             while (peer.next <= last or peer.state is PROBE) and peer.may_send(most):
@@ -309,7 +310,7 @@ class Leadership:
                     break
                 quiet = False
             if quiet and (peer.beat or self._must_tell(peer)):
-                self._send_heartbeat(node_id, peer)
+                self._send_heartbeat(node_id, peer, heartbeats)
             peer.beat = False
 
     def _must_tell(self, peer: Progress) -> bool:
@@ -344,19 +345,22 @@ class Leadership:
         peer.await_snapshot()
         self._replica.outbox.snapshots.append(to)
 
-    def _send_heartbeat(self, to: str, peer: Progress) -> None:
+    def _send_heartbeat(self, to: str, peer: Progress, drafts: dict[int, AppendEntries]) -> None:
         """Nothing but the commit index and the round.  After the last entry that was sent, so
         that the answer shows whether it arrived (and so a lost probe is repeated, without its
         entries); to one that waits for a snapshot, after what matches every log."""
         replica = self._replica
-        previous = term = 0
-        if peer.state is not SNAPSHOT:
+        previous = 0 if peer.state is SNAPSHOT else peer.next - 1
+        draft = drafts.get(previous)
+        if draft is None:
             try:
-                term = replica.log.term(peer.next - 1)
-                previous = peer.next - 1
+                term = replica.log.term(previous) if previous else 0
             except IndexError:
                 self._need_snapshot(to, peer)
-        peer.told = replica.commit
-        replica.send(
-            to, AppendEntries(replica.term, previous, term, (), replica.commit, self._reads.round)
-        )
+                previous = term = 0
+            draft = AppendEntries(
+                replica.term, previous, term, (), replica.commit, self._reads.round
+            )
+            drafts[previous] = draft
+        peer.told = draft.commit
+        replica.send(to, draft)

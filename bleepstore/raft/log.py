@@ -112,7 +112,7 @@ class LogView:
         found = self._recent[low - start : high - start]
         if not found:
             raise IndexError(f"entry {low} is not in the log yet")
-        if sum([len(entry.data) for entry in found]) <= max_bytes:
+        if len(found) == 1 or sum([len(entry.data) for entry in found]) <= max_bytes:
             return found
         size = 0
         for count, entry in enumerate(found):
@@ -123,11 +123,13 @@ class LogView:
 
     def append(self, entries: Sequence[Entry]) -> None:
         """Add entries that follow the last one."""
-        self._recent.extend(entries)
+        self._recent += entries
         last = entries[-1]
         self.last_index = last.index
         self.last_term = last.term
-        size = sum([len(entry.data) for entry in entries]) + OVERHEAD * len(entries)
+        size = OVERHEAD * len(entries)
+        for entry in entries:
+            size += len(entry.data)
         self._bytes += size
         self.unpersisted += size
 

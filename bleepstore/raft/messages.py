@@ -4,7 +4,8 @@ Every message is one-way and may be lost, delayed, repeated or overtaken; a tran
 an answer as the answer to a call, but the core never relies on it.  A node is known by its id.
 
 The binary form is MessagePack through msgspec (:func:`encode`, :func:`decode`); a field that is
-added later has a default, so that nodes of two versions understand each other.
+added later has a default, so that nodes of two versions understand each other.  (``gc=False``: see
+``effects``.)
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class EntryKind(IntEnum):
     NOOP = 2
 
 
-class Entry(Struct, frozen=True, array_like=True):
+class Entry(Struct, frozen=True, array_like=True, gc=False):
     """One entry of the log.
 
     :ivar index: from 1, without gaps.
@@ -126,7 +127,7 @@ class Vote(Struct, frozen=True, array_like=True, tag="Vote"):
     pre: bool = False
 
 
-class AppendEntries(Struct, frozen=True, array_like=True, tag="AppendEntries"):
+class AppendEntries(Struct, frozen=True, array_like=True, gc=False, tag="AppendEntries"):
     """The leader's entries after (``prev_index``, ``prev_term``); a heartbeat when there are none.
 
     :ivar commit: the leader's commit index.
@@ -142,7 +143,7 @@ class AppendEntries(Struct, frozen=True, array_like=True, tag="AppendEntries"):
     round: Number = 0
 
 
-class Appended(Struct, frozen=True, array_like=True, tag="Appended"):
+class Appended(Struct, frozen=True, array_like=True, gc=False, tag="Appended"):
     """The answer to :class:`AppendEntries`, and to a snapshot that was installed.
 
     :ivar index: if ``success`` the last index known to match the leader's log *and to be durable*

@@ -72,9 +72,9 @@ class Outbox:
 
     def release(self) -> None:
         """That Persist is durable: what it covered may be said."""
-        for (to, _), message in self._awaiting.items():
-            self.messages.append(Envelope(to, message))
-        self._awaiting.clear()
+        if self._awaiting:
+            self.messages += [Envelope(to, what) for (to, _), what in self._awaiting.items()]
+            self._awaiting.clear()
 
     def forget(self) -> None:
         """The term has changed: nobody waits for these promises any more."""
@@ -83,9 +83,11 @@ class Outbox:
 
     def empty(self, persist: Persist | None, apply: tuple[Entry, ...]) -> Effects:
         """Hand over what has gathered."""
-        messages = tuple(self.messages)
-        self.messages.clear()
-        if not self.waiting:
+        messages: tuple[Envelope, ...] = ()
+        if self.messages:
+            messages = tuple(self.messages)
+            self.messages.clear()
+        if not (self.reads or self.roles or self.snapshots):
             return Effects(persist, messages, apply) if messages or persist or apply else NOTHING
         effects = Effects(
             persist, messages, apply, tuple(self.reads), tuple(self.snapshots), tuple(self.roles)

@@ -20,8 +20,8 @@ def committed_index(matches: Iterable[int]) -> int:
     :param matches: one value for each voter: an index, a round, or a time.
     :returns: 0 when there are no voters.
     """
-    ranked = sorted(matches, reverse=True)
-    return ranked[majority(len(ranked)) - 1] if ranked else 0
+    ranked = sorted(matches)
+    return ranked[-majority(len(ranked))] if ranked else 0
 
 
 class Tally:

@@ -29,6 +29,7 @@ class Replica:
     :ivar commit: the last index known to be committed; never decreases.
     :ivar applied: the last index that the state machine has confirmed.
     :ivar now: ticks since this node started.
+    :ivar send: says what promises nothing, or nothing that is not durable.
     :ivar told: what a leader was last told: the term, the index that matches, and the round.
     :ivar elapsed: ticks since it last heard from its leader, voted, or stood for election.
     :ivar timeout: at how many of them it stands.
@@ -70,6 +71,7 @@ class Replica:
         self.draw_timeout()
         self.bound_until = settings.election_ticks if self.term else 0
         self.outbox = Outbox()
+        self.send = self.outbox.send
         self.told = (0, 0, 0)
         self.term_durable = True
         self._state_dirty = False
@@ -130,10 +132,6 @@ class Replica:
 
     # -- speaking
 
-    def send(self, to: str, message: Message) -> None:
-        """Say what promises nothing, or nothing that is not durable."""
-        self.outbox.send(to, message)
-
     def promise(self, to: str, message: Message) -> None:
         """Say something once everything this node believes is durable (paper, figure 2)."""
         dirty = self.dirty
@@ -177,16 +175,17 @@ class Replica:
 
     def next_persist(self) -> Persist | None:
         """What is to be made durable now, if anything is."""
-        if not self.persist_due:
+        if self._persisting is not None or not self.persist_due:
             return None
         self._persists += 1
         hard_state = HardState(self.term, self.vote) if self._state_dirty else None
         self._state_dirty = False
         restore = self.log.restore
         entries = self.log.hand_out()
-        self._persisting = Persist(self._persists, hard_state, entries, restore, self.commit)
+        persist = Persist(self._persists, hard_state, entries, restore, self.commit)
+        self._persisting = persist
         self.outbox.seal()
-        return self._persisting
+        return persist
 
     def persisted(self, number: int) -> None:
         """The driver made it durable.
@@ -213,7 +212,7 @@ class Replica:
 
     def next_apply(self) -> tuple[Entry, ...]:
         """Entries that are committed, durable here, and not given out before."""
-        if not self.apply_due:
+        if self.commit <= self.applied or not self.apply_due:
             return ()
         high = min(self.commit, self.log.durable) + 1
         batch = self.log.entries(self.applied + 1, high, self.settings.max_bytes)

@@ -24,6 +24,7 @@ from bleepstore.cluster.peer_settings import Counters, PeerSettings
 from bleepstore.raft import messages
 from bleepstore.raft.core import Raft, Settings
 from bleepstore.raft.messages import Appended, AppendEntries, Member, Members, Message
+from bleepstore.raft.outbox import NOTHING
 from tests.bench.bench_amp import Answering, Asking, join
 from tests.raft.cluster import Disk
 
@@ -76,11 +77,11 @@ class Trio:
         raft = self.rafts[node_id]
         getattr(raft, name)(*arguments)
         self.calls.append((node_id, name, arguments))
-        self.calls.append((node_id, "has_effects", ()))
-        if not raft.has_effects:
-            return
         effects = raft.take()
-        self.calls += [(node_id, "take", ()), (node_id, "has_effects", ())]
+        self.calls.append((node_id, "take", ()))
+        if effects is NOTHING:
+            return
+        self.calls.append((node_id, "has_effects", ()))
         for envelope in effects.messages:
             self.said.append(envelope.message)
             self._due.append((envelope.to, "step", (node_id, envelope.message)))
