@@ -1,7 +1,12 @@
-"""A client of an S3 server on the gateway's own treq client, in a process of its own.
+"""A client of an S3 server on plain treq, in a process of its own: what a gateway is measured by.
 
 ``python -m tests.bench.direct_treq URL KIND SIZE COUNT CONNECTIONS`` prints the rate: requests a
-second, or bytes a second of one large object.  What a gateway costs is seen beside it.
+second, or bytes a second of one large object where COUNT is 0.  KIND is ``get`` or ``put``.
+
+Nothing of it is ours: ``treq.client.HTTPClient`` over ``twisted.web.client.Agent`` and its
+``HTTPConnectionPool``, set up as usual, with a connection kept for each worker.  So what is made
+faster in a gateway does not move its own reference.  Requests are signed beforehand, as those of
+the load generator are; large bodies stream both ways, with back-pressure.
 """
 
 from __future__ import annotations
@@ -12,86 +17,135 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from treq.client import HTTPClient
 from twisted.internet import reactor, task
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IConsumer
+from twisted.web.client import Agent, HTTPConnectionPool
+from twisted.web.iweb import IBodyProducer
+from zope.interface import implementer
 
-from bleepstore.blobs.aws_calls import AwsCalls
-from bleepstore.remote.requests import Upload
-from tests.blobs.aws_world import make_store
+from tests.bench import signed
+from tests.integration.backing import BUCKET
 
 PIECE = bytes(range(256)) * 1024
 
+Request = tuple[str, str, dict[str, str], Any]
+"""Method, URL, headers, body."""
 
+
+@implementer(IBodyProducer)
 class Repeated:
-    """A body of one piece again and again."""
+    """A body of one piece again and again, as fast as the transport takes it."""
 
     def __init__(self, size: int) -> None:
+        self.length: Any = size
         self._left = size
-        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._paused = False
+        self._ended: Deferred[None] = Deferred()
 
-    async def read(self) -> bytes:
-        piece = PIECE[: self._left]
-        self._left -= len(piece)
-        return piece
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+        self._consumer = consumer
+        self.resumeProducing()
+        return self._ended
+
+    def resumeProducing(self) -> None:
+        self._paused = False
+        while self._left and not self._paused:
+            piece = PIECE[: self._left]
+            self._left -= len(piece)
+            self._consumer.write(piece)
+        if not self._left and not self._ended.called:
+            self._ended.callback(None)
+
+    def pauseProducing(self) -> None:
+        self._paused = True
+
+    def stopProducing(self) -> None:
+        self._left = 0
+        self._paused = True
 
 
-async def small(calls: AwsCalls, kind: str, size: int, count: int, connections: int) -> float:
-    """Requests a second."""
+def request(url: str, kind: str, name: str, body: bytes | None = None, length: int = 0) -> Request:
+    """A signed request; of a body that is not at hand only the length is signed."""
+    path = f"/{BUCKET}/{name}"
+    payload = "UNSIGNED-PAYLOAD" if length else hashlib.sha256(body or b"").hexdigest()
+    port = int(url.rpartition(":")[2])
+    head = signed.head(port, kind.upper(), path, length=length, payload=payload)
+    lines = head.decode().split("\r\n")[1:-2]
+    headers = dict(line.split(": ", 1) for line in lines)
+    headers.pop("Content-Length", None)  # twisted.web says it
+    return kind.upper(), url + path, headers, body
+
+
+async def small(
+    client: HTTPClient, url: str, kind: str, size: int, count: int, connections: int
+) -> float:
+    """Requests a second, of COUNT after a tenth of that as warm-up."""
     body = b"y" * size
-    tag = await _ready(calls, body)
-
-    async def work(numbers: Iterator[int]) -> None:
-        for number in numbers:
-            if kind == "get":
-                answer = await calls.open("direct", tag, 0, size)
-                while await answer.read():
-                    pass
-            else:
-                request = calls._request("PUT", f"direct-{number}", b"", body)
-                (await calls._service.call(request)).body.close()
-
-    async def run(some: int) -> float:
-        began = time.perf_counter()
-        numbers = iter(range(some))
-        for worker in [Deferred.fromCoroutine(work(numbers)) for _ in range(connections)]:
-            await worker
-        return some / (time.perf_counter() - began)
-
-    await run(count // 10)
-    return await run(count)
-
-
-async def large(calls: AwsCalls, kind: str, size: int) -> float:
-    """Bytes a second."""
-    began = time.perf_counter()
-    if kind == "put":
-        request = calls._request("PUT", "large", b"", Upload(lambda: Repeated(size), size))
-        (await calls._service.call(request)).body.close()
+    first = request(url, "put", "direct", body)
+    await send(client, first)
+    if kind == "get":
+        requests = [request(url, kind, "direct")] * count
     else:
-        found = await calls.look("large")
-        assert found is not None
-        answer = await calls.open("large", found.tag, 0, size)
-        while await answer.read():
-            pass
-    return size / (time.perf_counter() - began)
+        requests = [request(url, kind, f"direct-{number}", body) for number in range(count)]
+
+    async def work(some: Iterator[Request]) -> None:
+        for each in some:
+            await send(client, each)
+
+    async def run(some: list[Request]) -> float:
+        began = time.perf_counter()
+        shared = iter(some)
+        for worker in [Deferred.fromCoroutine(work(shared)) for _ in range(connections)]:
+            await worker
+        return len(some) / (time.perf_counter() - began)
+
+    await run(requests[: count // 10])
+    return await run(requests)
 
 
-async def _ready(calls: AwsCalls, body: bytes) -> str:
-    request = calls._request("PUT", "direct", b"", body)
-    answer = await calls._service.call(request)
-    answer.body.close()
-    return answer.header(b"etag").strip('"')
+async def send(client: HTTPClient, prepared: Request) -> None:
+    """Make a request, and take its answer whole."""
+    method, url, headers, body = prepared
+    answer = await client.request(method, url, headers=headers, data=body)
+    content = await answer.content()
+    if answer.code != 200:
+        raise RuntimeError(f"{answer.code}: {content!r}")
+
+
+async def large(client: HTTPClient, url: str, kind: str, size: int) -> float:
+    """Bytes a second of one object; a GET is of what was PUT last."""
+    name = "large"
+    body = Repeated(size) if kind == "put" else None
+    length = size if kind == "put" else 0
+    method, place, headers, _ = request(url, kind, name, length=length)
+    received = 0
+
+    def take(data: bytes) -> None:
+        nonlocal received
+        received += len(data)
+
+    began = time.perf_counter()
+    answer = await client.request(method, place, headers=headers, data=body, unbuffered=True)
+    await answer.collect(take)
+    took = time.perf_counter() - began
+    if answer.code != 200 or (kind == "get" and received != size):
+        raise RuntimeError(f"{answer.code}, {received} bytes")
+    return size / took
 
 
 async def main(url: str, kind: str, size: int, count: int, connections: int) -> None:
-    store = make_store(url)
-    await store.start()
+    core: Any = reactor
+    pool = HTTPConnectionPool(core)
+    pool.maxPersistentPerHost = max(connections, 1)
+    client = HTTPClient(Agent(core, pool=pool))
     if count:
-        rate = await small(store.calls, kind, size, count, connections)
+        rate = await small(client, url, kind, size, count, connections)
     else:
-        rate = await large(store.calls, kind, size)
+        rate = await large(client, url, kind, size)
     print(rate)
-    await store.stop()
+    await pool.closeCachedConnections()
 
 
 if __name__ == "__main__":

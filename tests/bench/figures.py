@@ -396,7 +396,7 @@ def cluster(setting: Setting) -> Iterator[Figure]:
 
 
 def gateway(setting: Setting) -> Iterator[Figure]:
-    """Through a gateway and directly with its own treq client, to the same server behind."""
+    """Through a gateway and directly with plain treq, to the same server behind."""
     large = min(setting.large, 512 * MIB)
     for name, unit, wanted, pairs in bench_gateway.measure(
         setting.directory / "gateway", setting.seconds, setting.pairs, large
