@@ -103,7 +103,12 @@ class StateMachine:
 
         :raises sqlite3.Error: it is not durable, and may never be; roll back.
         """
-        self._writer().execute("COMMIT")
+        writer = self._writer()
+        if not writer.in_transaction:  # of which commit() would say nothing
+            raise sqlite3.OperationalError("SQLite has ended the transaction by itself")
+        # Lets go of the interpreter lock once; execute("COMMIT") does so four times, and each time
+        # has to win it back from the reactor.
+        writer.commit()
 
     def rollback(self) -> None:
         """End the transaction, if one is open, with nothing changed."""

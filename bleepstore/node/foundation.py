@@ -48,7 +48,7 @@ def build_foundation(
     :raises UnusableLog: the cluster's log cannot be used.
     """
     threads = ReactorThreads(reactor)
-    commit_threads = ReactorThreads(reactor, size=1, name="bleepstore-commit")
+    commit_threads = ReactorThreads(reactor, size=1, name="bleepstore-commit", prompt=True)
     pools = [threads, commit_threads]
     if config.metadata.engine != "raft":
         metadata = build_metadata(config, reactor, threads, commit_threads)

@@ -180,6 +180,17 @@ def test_a_group_that_the_disk_refuses_changes_nothing(replica: Replica) -> None
     assert replica.machine.mark() == 1
 
 
+def test_a_transaction_that_sqlite_has_ended_is_not_reported_as_committed(replica: Replica) -> None:
+    """SQLite rolls back by itself after some failures, and ``Connection.commit`` is silent then."""
+    replica.apply(bucket())
+    for _ in replica.machine.steps([put("k")]):
+        pass
+    replica.connection.execute("ROLLBACK")
+    with pytest.raises(sqlite3.OperationalError):
+        replica.machine.commit()
+    assert not replica.content_of("k")
+
+
 def test_abandoned_steps_leave_nothing(replica: Replica) -> None:
     replica.apply(bucket())
     before = replica.digest()

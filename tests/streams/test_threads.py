@@ -15,7 +15,7 @@ from zope.interface.verify import verifyObject
 
 from bleepstore.interfaces.lifecycle import IPart
 from bleepstore.interfaces.threads import ILane, IThreads
-from bleepstore.streams.threads import ImmediateThreads, ReactorThreads
+from bleepstore.streams.threads import SWITCH_INTERVAL, ImmediateThreads, ReactorThreads
 from tests.objectstore.driving import run
 from tests.streams.turns import PATIENCE, Turns, start
 
@@ -249,3 +249,33 @@ libc.fclose(file)
     path = tmp_path / "heaps.xml"
     subprocess.run([sys.executable, "-c", script, str(path)], check=True)
     assert path.read_text().count("<heap nr=") == 1
+
+
+def test_a_prompt_pool_shortens_the_interpreters_switch_interval_while_it_has_calls(
+    turns: Turns,
+) -> None:
+    usual = sys.getswitchinterval()
+    pools = [ReactorThreads(turns, size=1, name="test", prompt=True) for _ in range(2)]
+    for pool in pools:
+        turns.run(pool.start())
+    assert sys.getswitchinterval() == usual
+    gates = [Gate(), Gate()]
+    first, second = (start(pool.run(gate)) for pool, gate in zip(pools, gates, strict=True))
+    assert sys.getswitchinterval() == pytest.approx(SWITCH_INTERVAL)
+    gates[0].opened.set()
+    turns.run(first)
+    assert sys.getswitchinterval() == pytest.approx(SWITCH_INTERVAL), "the other one waits still"
+    gates[1].opened.set()
+    turns.run(second)
+    assert sys.getswitchinterval() == usual
+    for pool in pools:
+        turns.run(pool.stop())
+
+
+def test_other_pools_leave_the_switch_interval_alone(turns: Turns, threads: ReactorThreads) -> None:
+    usual = sys.getswitchinterval()
+    gate = Gate()
+    waiting = start(threads.run(gate))
+    assert sys.getswitchinterval() == usual
+    gate.opened.set()
+    turns.run(waiting)
