@@ -7,10 +7,11 @@ snapshots belong together; what a crash left half done between them is done agai
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from bleepstore.cluster.unusable import UnusableLog
 from bleepstore.interfaces.replication import ILogStore, ISnapshots, IStateMachine
@@ -49,33 +50,37 @@ class _Place(Struct, frozen=True):
     snapshots: ISnapshots
 
 
+def must_agree(log: ILogStore, machine: IStateMachine, members: Members, name: str = "") -> bool:
+    """Whether this node is to begin a cluster with others, and does not know their logs yet.
+
+    :raises UnusableLog: its state is in the way of that.
+    """
+    if not _begins(log, members, name) or len(members.nodes) == 1 or log.identity.founders:
+        return False
+    _require_fit_to_begin(machine, members)
+    return True
+
+
 async def find_place(
     log: ILogStore,
     machine: IStateMachine,
     snapshots: ISnapshots,
     members: Members,
     name: str = "",
+    founders: Mapping[str, str] = {},
 ) -> None:
     """Make log and state fit for a core to go on from.
 
     :param members: with whom a cluster begins, this node among them; none: it is to be added to
         one.  Heeded at the first start; later only to see that the log is of the cluster meant.
+    :param founders: the ids of all their logs, as they have agreed on them (see ``founding``),
+        if :func:`must_agree`.
     :raises UnusableLog: they do not belong together, or the state must not be given up.
     """
     place = _Place(log, machine, snapshots)
-    state = log.state()
-    identity = log.identity
-    meant_id = cluster_id_of(members.nodes, name, identity.log_id)
-    # A node that was added to a cluster may have received nothing of its log yet: to take its
-    # configuration for that cluster's beginning would make it a majority of its own.
-    begins = bool(members.nodes) and identity.cluster_id in ("", meant_id)
-    untouched = (state.last_index, state.snapshot, state.hard_state) == (
-        0,
-        SnapshotMark(),
-        HardState(),
-    )
-    if untouched and begins:
-        await _begin(place, members, name)
+    untouched = _is_untouched(log)
+    if _begins(log, members, name):
+        await _begin(place, members, name, founders)
     elif untouched:
         _require_nothing_to_lose(machine)
     if log.state().last_index or log.state().snapshot.index or machine.applied_index():
@@ -84,27 +89,53 @@ async def find_place(
         _require_meant(log, members, name)
 
 
-async def _begin(place: _Place, members: Members, name: str) -> None:
-    """The first start of a first member."""
-    log, machine = place.log, place.machine
+def _is_untouched(log: ILogStore) -> bool:
+    """Whether a log has promised nothing yet."""
+    state = log.state()
+    found = (state.last_index, state.snapshot, state.hard_state)
+    return found == (0, SnapshotMark(), HardState())
+
+
+def _begins(log: ILogStore, members: Members, name: str) -> bool:
+    """Whether it is for this node to begin a cluster.
+
+    A node that was added to a cluster may have received nothing of its log yet: to take its
+    configuration for that cluster's beginning would make it a majority of its own.
+    """
+    meant_id = cluster_id_of(members.nodes, name, log.identity.log_id)
+    meant = bool(members.nodes) and log.identity.cluster_id in ("", meant_id)
+    return meant and _is_untouched(log)
+
+
+def _require_fit_to_begin(machine: IStateMachine, members: Members) -> None:
     if machine.applied_index():
         raise UnusableLog(
             f"the metadata is that of index {machine.applied_index()} of a log that is not in "
             "cluster.data_dir: bring that back, or delete both to let this node join anew"
         )
+    if len(members.nodes) > 1 and not machine.pristine():
+        raise UnusableLog(
+            "this node has metadata of its own, and so could each of the others: start it "
+            "alone, with no cluster.peers, and then add the others"
+        )
+
+
+async def _begin(place: _Place, members: Members, name: str, founders: Mapping[str, str]) -> None:
+    """The first start of a first member."""
+    log, machine = place.log, place.machine
+    _require_fit_to_begin(machine, members)
+    own = log.identity
+    logs = founders or own.founders or {own.node_id: own.log_id}
+    members = Members(tuple(replace(node, log=logs[node.id]) for node in members.nodes))
     mark = SnapshotMark(0, 0, members)
     hard_state = HardState()
     if not machine.pristine():
-        if len(members.nodes) > 1:
-            raise UnusableLog(
-                "this node has metadata of its own, and so could each of the others: start it "
-                "alone, with no cluster.peers, and then add the others"
-            )
         # Whoever is added needs what is there already, so the log begins behind a first entry
         # that nobody has: they are sent a snapshot.
         mark = SnapshotMark(1, 1, members)
         hard_state = HardState(1)
-    await log.join(cluster_id_of(members.nodes, name, log.identity.log_id))
+    # The ids first: a start that finds them does not ask for them again.
+    await log.join(cluster_id_of(members.nodes, name, own.log_id), logs)
     await log.save(Persist(0, hard_state, restore=mark, commit=mark.index))
 
 

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from bleepstore.cluster.complaints import words_of
 from bleepstore.cluster.consensus_settings import ConsensusSettings
 from bleepstore.cluster.pauses import Pauses
 from bleepstore.errors import ServiceUnavailable
-from bleepstore.interfaces.replication import ITransport
+from bleepstore.interfaces.replication import ITransport, LostLog
 from bleepstore.raft.core import Raft
 from bleepstore.raft.messages import (
     ChangeStep,
@@ -68,11 +70,12 @@ class Steps:
     def _add(self, step: ChangeStep) -> Answer:
         member = self._raft.members.get(step.node)
         if member is None:
-            return self._change(
-                self._raft.members.having(Member(step.node, step.address, voter=False))
-            )
+            learner = Member(step.node, step.address, voter=False, log=step.log)
+            return self._change(self._raft.members.having(learner))
         if member.address != step.address:
             return WRONG, f"{step.node} is a member already, at {member.address}"
+        if member.log and step.log and member.log != step.log:
+            return WRONG, f"{step.node} is a member with another log: remove it first"
         return self._committed()
 
     def _promote(self, node: str) -> Answer:
@@ -87,7 +90,7 @@ class Steps:
         replicates = progress is not None and progress.state is ProgressState.REPLICATE
         if not replicates or lacks > self._promote_within:
             return LATER, f"{node} lacks {lacks} entries still"
-        return self._change(raft.members.having(Member(node, member.address)))
+        return self._change(raft.members.having(replace(member, voter=True)))
 
     def _remove(self, node: str) -> Answer:
         raft = self._raft
@@ -170,7 +173,8 @@ class Changes:
     async def add(self, node: str, address: str) -> None:
         """See ``IConsensus.add_member``."""
         deadline = self._clock.seconds() + self._settings.change
-        await self._until_taken(ChangeStep(0, StepKind.ADD, node, address), deadline)
+        log = await self._log_of(node, address, deadline)
+        await self._until_taken(ChangeStep(0, StepKind.ADD, node, address, log), deadline)
         await self._until_taken(ChangeStep(0, StepKind.PROMOTE, node), deadline)
 
     async def remove(self, node: str) -> None:
@@ -203,6 +207,27 @@ class Changes:
         for waiting in answers.values():
             waiting.callback((LATER, STOPPING))
         self._pauses.end()
+
+    async def _log_of(self, node: str, address: str, deadline: float) -> str:
+        """The id of the log of a node that is to be added.
+
+        :raises ValueError: it is a member, with another log.
+        :raises ServiceUnavailable: it was not met in time.
+        """
+        while True:
+            try:
+                met = await self._transport.meet(node, address)
+            except LostLog as error:
+                raise ValueError(str(error)) from None
+            except Exception as error:
+                reason = f"{node} was not met at {address}: {words_of(error)}"
+            else:
+                return met.log
+            if self._stopped:
+                raise ServiceUnavailable(STOPPING)
+            if self._clock.seconds() >= deadline:
+                raise ServiceUnavailable(f"Not done in time: {reason}.")
+            await self._pauses.pause(self._settings.tick)
 
     async def _until_taken(self, step: ChangeStep, deadline: float) -> None:
         """Ask for a step until it is taken.
@@ -242,7 +267,7 @@ class Changes:
         self._context += 1
         context = self._context
         waiting = self._answers[context] = Deferred()
-        self._transport.send(leader, ChangeStep(context, step.kind, step.node, step.address))
+        self._transport.send(leader, replace(step, context=context))
         patience = self._clock.callLater(
             self._settings.election,
             self.answered,

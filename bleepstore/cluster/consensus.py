@@ -5,16 +5,19 @@ Joins the parts (``driver`` is the one in the middle) and knows what a start and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import TimeoutError as TimedOut
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from bleepstore.cluster.barriers import Barriers
-from bleepstore.cluster.bootstrap import find_place
+from bleepstore.cluster.bootstrap import cluster_id_of, find_place, is_named, must_agree
 from bleepstore.cluster.consensus_settings import ConsensusSettings
 from bleepstore.cluster.driver import Driver, Surroundings
+from bleepstore.cluster.founding import Founding
 from bleepstore.cluster.proposals import Proposals
 from bleepstore.cluster.status import Counters, families, idle_picture, picture
 from bleepstore.errors import ServiceUnavailable
@@ -22,17 +25,25 @@ from bleepstore.interfaces.lifecycle import IPart
 from bleepstore.interfaces.replication import (
     ConsensusStatus,
     IConsensus,
+    Identity,
     ILogStore,
     IReceiver,
     ISnapshots,
     IStateMachine,
     ITransport,
+    LostLog,
 )
 from bleepstore.observability.families import Distribution, Family
 from bleepstore.raft.core import Raft
 from bleepstore.raft.messages import Members, Message, SnapshotMark
 
 NOT_RUNNING = "The node is starting or stopping."
+NOT_BEGUN = "The node waits for the other first members of its cluster."
+
+LOST = (
+    "{error}. Its disk was lost or replaced, and with it what {node} had promised: remove it from "
+    "the cluster, set cluster.join in place of cluster.peers, and add it again"
+)
 
 NOBODY = Members()
 
@@ -54,8 +65,8 @@ class Consensus:
     :param members: with whom a cluster begins, this node among them; none: this node waits to be
         added to one.
     :param name: of the cluster; see ``bootstrap.cluster_id_of``.
-    :param introduce: called at the start, before the transport's, with the id of the cluster;
-        empty if this node belongs to none yet.
+    :param introduce: called before the transport's start, and when this node begins a cluster
+        with others: whose log it is.
     :param admit: raises ValueError for what a peer proposes and the state could not apply.
     :param on_fatal: called once, with the reason, when the node must end: nothing is sent or
         answered any more.
@@ -76,7 +87,7 @@ class Consensus:
         on_fatal: Callable[[str], object],
         members: Members = NOBODY,
         name: str = "",
-        introduce: Callable[[str], object] = lambda cluster_id: None,
+        introduce: Callable[[Identity], object] = lambda identity: None,
         admit: Callable[[bytes], object] = lambda data: None,
         on_leader: Callable[[str], object] = lambda node_id: None,
     ) -> None:
@@ -108,6 +119,9 @@ class Consensus:
         )
         self._barriers = Barriers(settings.decision, clock.seconds)
         self._driver: Driver | None = None
+        self._founding: Founding | None = None
+        self._begun: Deferred[None] = succeed(None)
+        self._to_begin: list[Deferred[None]] = []
         self._leaving = False
         transport.listen(self)
 
@@ -116,11 +130,81 @@ class Consensus:
     async def start(self) -> None:
         """Find this node's place, and take it.
 
+        The first member of several waits for the others in the background.
+
         :raises UnusableLog: log, state and snapshots do not belong together.
         """
         around = self._around
+        log, members = around.log, self._members
+        self._introduce(log.identity)
+        if must_agree(log, around.machine, members, self._name):
+            cluster_id = cluster_id_of(members.nodes, self._name, "")
+            self._founding = Founding(
+                log.identity,
+                cluster_id,
+                members,
+                around.transport,
+                around.clock,
+                lambda: self._jitter(1 << 16) / (1 << 16),
+            )
+            await self._start_transport()
+            self._begun = Deferred.fromCoroutine(self._begin(self._founding))
+        else:
+            driver = await self._take_place({})
+            await self._start_transport()
+            self._drive(driver)
+
+    async def _begin(self, founding: Founding) -> None:
+        """Begin a cluster with others."""
+        try:
+            driver = await self._take_place(await founding.agree())
+        except CancelledError:  # it stops
+            pass
+        except LostLog as error:
+            self._around.on_fatal(LOST.format(node=self.node_id, error=error))
+        except Exception as error:
+            _log.failure("This node cannot begin a cluster")
+            self._around.on_fatal(f"it cannot begin a cluster: {error}")
+        else:
+            self._founding = None
+            self._drive(driver)
+        waiting, self._to_begin = self._to_begin, []
+        for each in waiting:
+            each.callback(None)
+
+    async def _when_begun(self, seconds: float | None = None) -> None:
+        """Return once this node waits for no other first members any more.
+
+        :raises ServiceUnavailable: it still does after so many seconds.
+        """
+        if self._founding is None:
+            return
+        begun: Deferred[None] = Deferred(self._to_begin.remove)
+        self._to_begin.append(begun)
+        if seconds is not None:
+            begun.addTimeout(seconds, self._around.clock)
+        try:
+            await begun
+        except TimedOut:
+            raise ServiceUnavailable(NOT_BEGUN) from None
+
+    async def _start_transport(self) -> None:
+        transport = IPart(self._around.transport)
+        try:
+            await transport.start()
+        except BaseException:
+            await transport.stop()
+            raise
+
+    def _drive(self, driver: Driver) -> None:
+        self._driver = driver
+        driver.begin()
+
+    async def _take_place(self, founders: Mapping[str, str]) -> Driver:
+        """Make log and state fit, and a core to go on from there."""
+        around = self._around
         log, machine = around.log, around.machine
-        await find_place(log, machine, around.snapshots, self._members, self._name)
+        await find_place(log, machine, around.snapshots, self._members, self._name, founders)
         state = log.state()
         raft = Raft(
             self.node_id,
@@ -132,20 +216,16 @@ class Consensus:
             applied=machine.applied_index(),
             jitter=self._jitter,
         )
-        self._introduce(log.identity.cluster_id)
-        driver = Driver(raft, around, self._proposals, self._barriers, self.counters)
-        try:
-            await IPart(around.transport).start()
-        except BaseException:
-            await IPart(around.transport).stop()
-            raise
-        self._driver = driver
-        driver.begin()
+        self._introduce(log.identity)
+        return Driver(raft, around, self._proposals, self._barriers, self.counters)
 
     async def stop(self) -> None:
         """See :class:`IPart`.  A leader first has another voter take over, for a while; then what
         waits is refused."""
         self._leaving = True
+        if self._founding is not None:
+            self._founding.stop()
+        await self._begun
         driver = self._driver
         if driver is not None and not driver.dead:
             await self._hand_over(driver)
@@ -153,6 +233,8 @@ class Consensus:
         self._barriers.stop()
         if driver is not None:
             await driver.end()
+        elif self._founding is not None:
+            await IPart(self._around.transport).stop()
 
     async def _hand_over(self, driver: Driver) -> None:
         clock, settings = self._around.clock, self._around.settings
@@ -164,10 +246,27 @@ class Consensus:
             driver.wake()
             await driver.pauses.pause(settings.tick)
 
+    async def adopt(self, cluster_id: str) -> None:
+        """A cluster's member calls this node, which belongs to none: belong to that one.
+
+        A first member of one that has begun is soon called by others that have; it joins nobody.
+
+        :raises ValueError: it is not the cluster that was meant.
+        """
+        if not is_named(cluster_id, self._name):
+            raise ValueError(f"this node waits for a cluster called {self._name!r}")
+        if self._founding is None:
+            await self._around.log.join(cluster_id)
+            return
+        await self._when_begun()
+        if self._around.log.identity.cluster_id != cluster_id:
+            raise ValueError("this node begins a cluster with others")
+
     # What the store asks for
 
     async def propose(self, command: bytes) -> object:
         """See :class:`IConsensus`."""
+        await self._when_begun(self._around.settings.decision)
         driver = self._require_running()
         answer = self._proposals.submit(command)
         driver.wake()
@@ -175,6 +274,7 @@ class Consensus:
 
     async def barrier(self) -> None:
         """See :class:`IConsensus`."""
+        await self._when_begun(self._around.settings.decision)
         driver = self._require_running()
         passed = self._barriers.wait()
         driver.wake()
@@ -185,7 +285,8 @@ class Consensus:
         log, driver = self._around.log, self._driver
         cluster_id = log.identity.cluster_id
         if driver is None:
-            return idle_picture(self.node_id, cluster_id, log.state().snapshot)
+            role = "joining" if self._founding is None else "founding"
+            return idle_picture(self.node_id, cluster_id, log.state().snapshot, role)
         return picture(
             driver.raft,
             self.node_id,
@@ -225,6 +326,8 @@ class Consensus:
         return await self._require_running().snapshotting.take()
 
     def _require_running(self) -> Driver:
+        if self._founding is not None and not self._leaving:
+            raise ServiceUnavailable(NOT_BEGUN)
         if self._driver is None or self._leaving or self._driver.dead:
             raise ServiceUnavailable(NOT_RUNNING)
         return self._driver

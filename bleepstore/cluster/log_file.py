@@ -69,6 +69,7 @@ class Record(Struct, frozen=True, array_like=True):
     :ivar snapshot: the log begins behind it; rows up to it are only waiting to be deleted.
     :ivar last_index: of the last entry, so that one that is missing at the end is missed.
     :ivar saves: how often this record was saved.
+    :ivar founders: see ``Identity``.
     """
 
     node_id: str
@@ -80,6 +81,7 @@ class Record(Struct, frozen=True, array_like=True):
     snapshot: SnapshotMark = SnapshotMark()
     last_index: int = 0
     saves: int = 0
+    founders: dict[str, str] = {}
 
 
 _encoder = msgspec.msgpack.Encoder()

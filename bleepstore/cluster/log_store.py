@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from secrets import token_hex
 from typing import Any
 
@@ -161,7 +161,8 @@ class SqliteLog:
     @property
     def identity(self) -> Identity:
         """See :class:`ILogStore`."""
-        return Identity(self._record.cluster_id, self._record.node_id, self._record.log_id)
+        record = self._record
+        return Identity(record.cluster_id, record.node_id, record.log_id, record.founders)
 
     def state(self) -> LogState:
         """See :class:`ILogStore`."""
@@ -198,12 +199,14 @@ class SqliteLog:
 
     # Writing
 
-    async def join(self, cluster_id: str) -> None:
+    async def join(self, cluster_id: str, founders: Mapping[str, str] = {}) -> None:
         """See :class:`ILogStore`."""
-        if self._record.cluster_id not in ("", cluster_id):
-            raise ValueError(f"this node belongs to cluster {self._record.cluster_id}")
-        if self._record.cluster_id != cluster_id:
-            await self._write(_Change({"cluster_id": cluster_id}))
+        record = self._record
+        if record.cluster_id not in ("", cluster_id):
+            raise ValueError(f"this node belongs to cluster {record.cluster_id}")
+        told = dict(founders) or record.founders
+        if (record.cluster_id, record.founders) != (cluster_id, told):
+            await self._write(_Change({"cluster_id": cluster_id, "founders": told}))
 
     async def save(self, persist: Persist) -> None:
         """See :class:`ILogStore`.

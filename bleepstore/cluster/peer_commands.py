@@ -14,8 +14,10 @@ Knows no connections and no files.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 from twisted.protocols import amp
 
@@ -50,6 +52,10 @@ class WrongNode(PeerRefusal):
     certificate of another name."""
 
 
+class WrongLog(PeerRefusal):
+    """One is known to the other with another log: it lost its disk, and its promises with it."""
+
+
 class TooMany(PeerRefusal):
     """There are as many connections of strangers as are allowed; try later."""
 
@@ -71,6 +77,7 @@ _HELLO_ERRORS: dict[type[Exception], bytes] = {
     WrongProtocol: b"WRONG_PROTOCOL",
     WrongFormat: b"WRONG_FORMAT",
     WrongNode: b"WRONG_NODE",
+    WrongLog: b"WRONG_LOG",
     TooMany: b"TOO_MANY",
 }
 _BEGIN_ERRORS: dict[type[Exception], bytes] = {SnapshotRefused: b"SNAPSHOT_REFUSED"}
@@ -85,7 +92,8 @@ class Hello(amp.Command):
 
     The versions are ranges; the greatest that lies in both is spoken.  ``cluster`` is empty while
     the caller belongs to none (only with the purpose ``ask``), ``expected`` while it does not know
-    who answers at that address.
+    who answers at that address.  ``log`` is the id of each one's log; ``founders`` those of all
+    first members, in the form of :func:`encode_founders`, once the answerer has begun with them.
     """
 
     arguments = _schema(
@@ -93,6 +101,7 @@ class Hello(amp.Command):
         node=Text(),
         expected=Text(),
         purpose=Text(),
+        log=Text(),
         address=Text(),
         protocol_low=Natural(),
         protocol_high=Natural(),
@@ -104,6 +113,8 @@ class Hello(amp.Command):
     response = _schema(
         cluster=Text(),
         node=Text(),
+        log=Text(),
+        founders=Spread(optional=True),
         address=Text(),
         protocol=Natural(),
         command=Natural(),
@@ -241,6 +252,22 @@ CORE_KINDS = frozenset(
 
 NEVER_SENT = frozenset((messages.InstallSnapshot,))
 """Kinds that a node says to itself alone: from a peer they are a forgery."""
+
+
+_founders: msgspec.msgpack.Decoder[dict[str, str]] = msgspec.msgpack.Decoder(dict[str, str])
+
+
+def encode_founders(founders: Mapping[str, str]) -> bytes | None:
+    """A MessagePack map: the ids of nodes → those of their logs; None for nobody."""
+    return msgspec.msgpack.encode(founders, order="sorted") if founders else None
+
+
+def decode_founders(raw: bytes | None) -> dict[str, str]:
+    """:raises ValueError: it is no such map."""
+    try:
+        return _founders.decode(raw) if raw else {}
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"no map of founders: {error}") from None
 
 
 def declared_error(command: type[amp.Command], code: bytes) -> type[Exception] | None:

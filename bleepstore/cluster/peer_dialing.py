@@ -12,7 +12,7 @@ from twisted.internet.protocol import Factory
 
 from bleepstore.cluster.peer_calls import CallTimedOut, Desk, PeerConnection
 from bleepstore.cluster.peer_commands import Hello, WrongNode
-from bleepstore.cluster.peer_hello import Self, check_answer, introduction
+from bleepstore.cluster.peer_hello import LogOf, Self, check_answer, introduction
 from bleepstore.cluster.peer_settings import Counters, PeerSettings
 from bleepstore.config.addresses import parse_host_port
 
@@ -25,10 +25,19 @@ that the other side is that node; empty if it does, or need not."""
 
 
 class Opened(Struct, frozen=True):
-    """A connection on which Hello was answered as it should be."""
+    """A connection on which Hello was answered as it should be.
+
+    :ivar answer: the response.
+    """
 
     connection: PeerConnection
-    node: str
+    answer: Mapping[str, Any]
+
+    @property
+    def node(self) -> str:
+        """The id of who answered."""
+        node: str = self.answer["node"]
+        return node
 
 
 class Dialer:
@@ -45,7 +54,9 @@ class Dialer:
         counters: Counters,
         endpoints: Endpoints,
         vouch: Vouch,
+        log_of: LogOf,
     ) -> None:
+        self._log_of = log_of
         self._me = me
         self._clock = clock
         self._settings = settings
@@ -72,7 +83,7 @@ class Dialer:
             answer: Mapping[str, Any] = await connection.call(
                 Hello, self._settings.call_deadline, **introduction(self._me, expected, purpose)
             )
-            check_answer(self._me, expected, purpose, answer)
+            check_answer(self._me, expected, purpose, answer, self._log_of)
             if why := self._vouch(connection.transport, answer["node"]):
                 raise WrongNode(why)
         except BaseException:
@@ -80,7 +91,7 @@ class Dialer:
             raise
         connection.admit(answer["node"])
         self._counters.connections_opened += 1
-        return Opened(connection, answer["node"])
+        return Opened(connection, answer)
 
     def make(self, desk: Desk) -> PeerConnection:
         """A connection that is not made yet."""

@@ -6,7 +6,7 @@ reached whom it meant.  Pure decisions over values; knows no connections.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -15,8 +15,10 @@ from bleepstore.cluster.peer_commands import (
     PROTOCOL,
     WrongCluster,
     WrongFormat,
+    WrongLog,
     WrongNode,
     WrongProtocol,
+    encode_founders,
 )
 from bleepstore.model import commands, proposals
 
@@ -32,6 +34,9 @@ ASK = "ask"
 PURPOSES = (CONSENSUS, SNAPSHOT, ASK)
 
 Range = tuple[int, int]
+
+LogOf = Callable[[str], str]
+"""The id of a member's log, as far as is known here; empty otherwise."""
 
 
 class Versions(Struct, frozen=True, kw_only=True):
@@ -51,11 +56,15 @@ class Self(Struct, kw_only=True):
 
     :ivar cluster: empty while it belongs to none; changes once, when it joins.
     :ivar address: ``host:port`` at which it wants to be called; empty if it does not say.
+    :ivar log: the id of its log.
+    :ivar founders: see ``Identity``; empty until it has begun.
     """
 
     node: str
     address: str
     cluster: str = ""
+    log: str = ""
+    founders: Mapping[str, str] = {}
     versions: Versions = Versions()
 
 
@@ -78,6 +87,7 @@ def introduction(me: Self, expected: str, purpose: str) -> dict[str, object]:
         "node": me.node,
         "expected": expected,
         "purpose": purpose,
+        "log": me.log,
         "address": me.address,
         "protocol_low": versions.protocol[0],
         "protocol_high": versions.protocol[1],
@@ -88,7 +98,7 @@ def introduction(me: Self, expected: str, purpose: str) -> dict[str, object]:
     }
 
 
-def examine(me: Self, hello: Mapping[str, Any]) -> Common:
+def examine(me: Self, hello: Mapping[str, Any], log_of: LogOf = lambda node: "") -> Common:
     """Whether this node may be called so.  That it belongs to no cluster yet is no obstacle.
 
     :raises PeerRefusal: the reason, as the caller is told.
@@ -112,6 +122,7 @@ def examine(me: Self, hello: Mapping[str, Any]) -> Common:
         raise WrongCluster(f"this node belongs to {me.cluster!r}, the caller to {cluster!r}")
     if not cluster and purpose != ASK:
         raise WrongCluster("the caller belongs to no cluster")
+    _check_log(caller, hello["log"], log_of)
     return common
 
 
@@ -120,6 +131,8 @@ def acceptance(me: Self, common: Common) -> dict[str, object]:
     return {
         "cluster": me.cluster,
         "node": me.node,
+        "log": me.log,
+        "founders": encode_founders(me.founders),
         "address": me.address,
         "protocol": common.protocol,
         "command": common.command,
@@ -127,7 +140,13 @@ def acceptance(me: Self, common: Common) -> dict[str, object]:
     }
 
 
-def check_answer(me: Self, expected: str, purpose: str, answer: Mapping[str, Any]) -> None:
+def check_answer(
+    me: Self,
+    expected: str,
+    purpose: str,
+    answer: Mapping[str, Any],
+    log_of: LogOf = lambda node: "",
+) -> None:
     """Whether who answered Hello is who was meant.
 
     :raises PeerRefusal: it is not.
@@ -144,6 +163,16 @@ def check_answer(me: Self, expected: str, purpose: str, answer: Mapping[str, Any
     for name, known in (("command", versions.command), ("proposal", versions.proposal)):
         if not known[0] <= answer[name] <= known[1]:
             raise WrongFormat(f"it chose version {answer[name]} of the {name} format")
+    _check_log(node, answer["log"], log_of)
+
+
+def _check_log(node: str, log: str, log_of: LogOf) -> None:
+    known = log_of(node)
+    if known and log and known != log:
+        raise WrongLog(
+            f"{node!r} is a member with log {known!r}, and not {log!r}: its disk was lost or "
+            "replaced, and with it what it had promised; remove it, and add it again"
+        )
 
 
 def _common(

@@ -31,7 +31,7 @@ from bleepstore.cluster.peer_commands import (
     code_of,
 )
 from bleepstore.cluster.peer_dialing import Vouch
-from bleepstore.cluster.peer_hello import ASK, Self, acceptance, examine
+from bleepstore.cluster.peer_hello import ASK, LogOf, Self, acceptance, examine
 from bleepstore.cluster.peer_settings import Counters, PeerSettings
 
 Adopt = Callable[[str], Awaitable[None]]
@@ -75,6 +75,7 @@ class PeerServer(Factory):
         vouch: Vouch,
         adopt: Adopt,
         member: Callable[[str], bool],
+        log_of: LogOf,
         arrived: Callable[[str], None],
         roles: Roles,
     ) -> None:
@@ -85,6 +86,7 @@ class PeerServer(Factory):
         self.complaints = complaints
         self.vouch = vouch
         self.member = member
+        self.log_of = log_of
         self.arrived = arrived
         self.roles = roles
         self._adopt = adopt
@@ -159,6 +161,13 @@ class PeerServer(Factory):
         if old is not None:
             old.connection.abort()
 
+    def recheck(self, peer: str) -> None:
+        """What is known of a peer's log has changed: end its connections if it has another."""
+        known = self.log_of(peer)
+        for guest in [guest for guest in self._guests if guest.peer == peer]:
+            if known and guest.log and guest.log != known:
+                guest.connection.abort()
+
     def leave(self, guest: _Guest) -> None:
         """A guest is gone."""
         self._guests.pop(guest, None)
@@ -176,6 +185,7 @@ class _Guest:
             server.clock, server.settings, server.counters, self, calls=False
         )
         self.peer = ""
+        self.log = ""
         self.key: tuple[str, str] | None = None
         self.role: Role | None = None
         self._greeting = False
@@ -224,7 +234,7 @@ class _Guest:
         server, connection = self._server, self.connection
         peer, purpose = hello["node"], hello["purpose"]
         try:
-            common = examine(server.me, hello)
+            common = examine(server.me, hello, server.log_of)
             if why := server.vouch(connection.transport, peer):
                 raise WrongNode(why)
             if not server.me.cluster and purpose != ASK:
@@ -232,6 +242,7 @@ class _Guest:
             if not connection.open:
                 return
             server.seat(self, peer, purpose)
+            self.log = hello["log"]
         except PeerRefusal as error:
             code = code_of(Hello, error) or b""
             server.counters.peers_refused += 1

@@ -117,12 +117,14 @@ def picture(
     )
 
 
-def idle_picture(node_id: str, cluster_id: str, snapshot: SnapshotMark) -> ConsensusStatus:
+def idle_picture(
+    node_id: str, cluster_id: str, snapshot: SnapshotMark, role: str
+) -> ConsensusStatus:
     """The same while there is no core yet."""
     return ConsensusStatus(
         cluster_id=cluster_id,
         node_id=node_id,
-        role="joining",
+        role=role,
         term=0,
         leader="",
         leader_address="",
@@ -149,7 +151,7 @@ def families(
     :param snapshots: how many are under way, by what is done with them.
     """
     leads = status.role == Role.LEADER.value
-    roles = ("leader", "follower", "pre-candidate", "candidate", "learner", "joining")
+    roles = ("leader", "follower", "pre-candidate", "candidate", "learner", "joining", "founding")
     yield Family(
         "gauge",
         "bleepstore_raft_role",

@@ -21,7 +21,7 @@ from bleepstore.cluster.backoff import Dice
 from bleepstore.cluster.complaints import Complaints
 from bleepstore.cluster.peer_calls import AnsweredOnly, PeerConnection
 from bleepstore.cluster.peer_client import PeerClient
-from bleepstore.cluster.peer_commands import ANSWERS, NEVER_SENT
+from bleepstore.cluster.peer_commands import ANSWERS, NEVER_SENT, WrongLog, decode_founders
 from bleepstore.cluster.peer_dialing import Dialer, Endpoints, Vouch
 from bleepstore.cluster.peer_hello import ASK, CONSENSUS, SNAPSHOT, Self
 from bleepstore.cluster.peer_inbox import Inbox
@@ -31,7 +31,7 @@ from bleepstore.cluster.snapshot_receipt import SnapshotReceiver
 from bleepstore.cluster.snapshot_stream import SnapshotSender
 from bleepstore.cluster.wires import vouches_for_all
 from bleepstore.interfaces.lifecycle import IPart
-from bleepstore.interfaces.replication import IReceiver, ITransport
+from bleepstore.interfaces.replication import Introduction, IReceiver, ITransport, LostLog
 from bleepstore.interfaces.threads import IThreads
 from bleepstore.raft.messages import Members, Message, SnapshotMark
 
@@ -76,7 +76,7 @@ class AmpTransport:
         self._settings = settings
         self._counters = Counters()
         self._complaints = Complaints(clock.seconds)
-        self._dialer = Dialer(me, clock, settings, self._counters, endpoints, vouch)
+        self._dialer = Dialer(me, clock, settings, self._counters, endpoints, vouch, self._log_of)
         self._sender = SnapshotSender(self._dialer, threads, settings, self._counters)
         self._snapshots = SnapshotReceiver(
             incoming, threads, settings, self._counters, self._snapshot_received
@@ -90,11 +90,13 @@ class AmpTransport:
             vouch,
             adopt,
             self._is_member,
+            self._log_of,
             self._arrived,
             {CONSENSUS: self._inbox, SNAPSHOT: self._snapshots.receipt},
         )
         self._receiver: IReceiver | None = None
         self._peers: dict[str, PeerClient] = {}
+        self._logs: dict[str, str] = {}
         self._given: dict[str, str] = {}
         self._found: dict[str, str] = {}
         self._port: IListeningPort | None = None
@@ -153,9 +155,14 @@ class AmpTransport:
     def connect(self, members: Members) -> None:
         """See ITransport.  An address that ``moved`` has given stays in force until the members'
         own entry for that node changes."""
-        wanted = {node.id: node.address for node in members.nodes if node.id != self._me.node}
-        for node_id in [known for known in self._peers if known not in wanted]:
+        others = [node for node in members.nodes if node.id != self._me.node]
+        wanted = {node.id: node.address for node in others}
+        logs, self._logs = self._logs, {node.id: node.log for node in others}
+        anew = {node_id for node_id, log in logs.items() if self._logs.get(node_id, log) != log}
+        for node_id in [each for each in self._peers if each not in wanted or each in anew]:
             self._part_from(self._peers.pop(node_id))
+        for node_id in self._logs.keys() - logs.keys() | anew:
+            self._server.recheck(node_id)
         for node_id, address in wanted.items():
             if self._given.setdefault(node_id, address) != address:
                 self._given[node_id] = address
@@ -189,6 +196,20 @@ class AmpTransport:
         sending.addBoth(self._sent, to)
         return sending
 
+    async def meet(self, node_id: str, address: str) -> Introduction:
+        """See ITransport."""
+        try:
+            opened = await self._dialer.open(
+                self._found.get(node_id, address), node_id, ASK, AnsweredOnly()
+            )
+        except WrongLog as error:
+            raise LostLog(str(error)) from None
+        opened.connection.close()
+        answer = opened.answer
+        return Introduction(
+            answer["node"], answer["cluster"], answer["log"], decode_founders(answer["founders"])
+        )
+
     def statistics(self) -> Mapping[str, int]:
         """See ITransport: the fields of ``peer_settings.Counters``, and ``peers_connected``."""
         connected = sum(1 for client in self._peers.values() if client.connected)
@@ -215,6 +236,9 @@ class AmpTransport:
 
     def _is_member(self, node_id: str) -> bool:
         return node_id in self._peers
+
+    def _log_of(self, node_id: str) -> str:
+        return self._logs.get(node_id, "")
 
     def _arrived(self, node_id: str) -> None:
         client = self._peers.get(node_id)

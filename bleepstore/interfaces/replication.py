@@ -49,7 +49,8 @@ class ConsensusStatus(Struct, frozen=True, kw_only=True):
     """The state of consensus on this node, for health, metrics and the log.
 
     :ivar role: ``follower``, ``pre-candidate``, ``candidate``, ``leader`` (``learner`` for a
-        member that does not vote, ``joining`` for a node that belongs to no cluster yet).
+        member that does not vote, ``joining`` for a node that belongs to no cluster yet,
+        ``founding`` for one that waits for the others with whom it is to begin one).
     :ivar leader: id of the known leader, empty while there is none.
     """
 
@@ -187,11 +188,14 @@ class Identity(Struct, frozen=True):
     :ivar log_id: drawn when the log was made.  A node that lost its log, and was let in again
         under its name, counts its incarnations from 1 again; by this it is told apart from what
         it was.
+    :ivar founders: where this node is one of several with whom the cluster began: the ids of
+        their logs by those of the nodes.
     """
 
     cluster_id: str
     node_id: str
     log_id: str = ""
+    founders: Mapping[str, str] = {}
 
 
 class ILogReader(Interface):
@@ -226,9 +230,10 @@ class ILogStore(ILogReader):
     def state() -> LogState:
         """What was there at the opening.  Later calls give what is there now."""
 
-    def join(cluster_id: str) -> Awaitable[None]:
+    def join(cluster_id: str, founders: Mapping[str, str] = {}) -> Awaitable[None]:
         """Belong to a cluster from now on, durably.
 
+        :param founders: see :class:`Identity`; none changes nothing.
         :raises ValueError: it belongs to another one already.
         """
 
@@ -275,6 +280,28 @@ class ISnapshots(Interface):
         """A file that was reserved or received is not needed; it goes in the background."""
 
 
+class LostLog(Exception):
+    """A node is a member with another log than it has now: its disk was lost, or replaced.
+
+    What it had promised is gone, so that it must not take part under its name until it was
+    removed and added again.
+    """
+
+
+class Introduction(Struct, frozen=True):
+    """What a node says of itself.
+
+    :ivar cluster: the id of its cluster; empty while it belongs to none.
+    :ivar log: the id of its log.
+    :ivar founders: see :class:`Identity`.
+    """
+
+    node: str
+    cluster: str
+    log: str
+    founders: Mapping[str, str]
+
+
 class ITransport(Interface):
     """Messages to peers.  Also an IPart."""
 
@@ -282,7 +309,19 @@ class ITransport(Interface):
         """Whom to tell: an IReceiver, on the reactor's thread.  Once, before the start."""
 
     def connect(members: Members) -> None:
-        """Whom to be connected to from now on, and where; connections to others are ended."""
+        """Whom to be connected to from now on, and where; connections to others are ended.
+
+        Nobody is spoken with who has a member's id and another log than that member.
+        """
+
+    def meet(node_id: str, address: str) -> Awaitable[Introduction]:
+        """Ask a node who it is, and no more.  Works from the start on, also for one that is no
+        member.
+
+        :param address: where it is looked for, unless it was found elsewhere.
+        :raises LostLog: one of the two knows the other, but with another log.
+        :raises Exception: it cannot be reached, or refuses.
+        """
 
     def send(to: str, message: Message) -> None:
         """Send if it can be sent; drop it otherwise.  Never waits, never fails.

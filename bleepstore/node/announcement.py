@@ -63,6 +63,8 @@ def cluster_warnings(config: Config, status: ConsensusStatus) -> list[str]:
             f"add {cluster.node_id} ADDRESS"
         )
         return found
+    if status.role == "founding":
+        return found  # the log says for whom it waits
     voters = 1 + sum(peer.voter for peer in status.peers)
     if voters == 1:
         found.append(

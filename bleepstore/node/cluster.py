@@ -9,7 +9,6 @@ from random import SystemRandom
 from msgspec import Struct
 
 from bleepstore.cluster.backoff import Dice
-from bleepstore.cluster.bootstrap import is_named
 from bleepstore.cluster.consensus import Consensus
 from bleepstore.cluster.consensus_settings import ConsensusSettings, measured
 from bleepstore.cluster.control import ControlSocket
@@ -23,6 +22,7 @@ from bleepstore.config.addresses import parse_host_port
 from bleepstore.config.cluster_refusals import control_socket
 from bleepstore.config.sections import ClusterConfig, Config
 from bleepstore.interfaces.lifecycle import IPart
+from bleepstore.interfaces.replication import Identity
 from bleepstore.interfaces.threads import IThreads
 from bleepstore.metadata.replica import MetadataReplica, ReplicaFile
 from bleepstore.metadata.replicated import ReplicatedMetadata
@@ -97,13 +97,7 @@ def build_cluster(
     log = SqliteLog(cluster.data_dir, cluster.node_id, reactor, log_threads)
     require_own(log.identity, cluster)
     address = str(advertised_address(cluster))
-    me = Self(node=cluster.node_id, address=address, cluster=log.identity.cluster_id)
-
-    async def adopt(cluster_id: str) -> None:
-        """A cluster's member calls: belong to it, if it is the one that was meant."""
-        if not is_named(cluster_id, cluster.name):
-            raise ValueError(f"this node waits for a cluster called {cluster.name!r}")
-        await log.join(cluster_id)
+    me = Self(node=cluster.node_id, address=address)
 
     found = _wires(cluster, reactor)
     transport = AmpTransport(
@@ -114,12 +108,12 @@ def build_cluster(
         found.endpoints,
         os.path.join(cluster.data_dir, "incoming"),
         dice.random,
-        adopt=adopt,
+        adopt=lambda cluster_id: consensus.adopt(cluster_id),
         vouch=found.vouch,
     )
 
-    def introduce(cluster_id: str) -> None:
-        me.cluster = cluster_id
+    def introduce(identity: Identity) -> None:
+        me.cluster, me.log, me.founders = identity.cluster_id, identity.log_id, identity.founders
 
     consensus = Consensus(
         cluster.node_id,

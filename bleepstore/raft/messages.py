@@ -52,11 +52,15 @@ class Member(Struct, frozen=True, array_like=True):
 
     :ivar address: ``host:port`` at which its peers reach it.
     :ivar voter: False for a learner, which receives the log but counts for no quorum.
+    :ivar log: the id of its log, so that a node that lost its disk, and with it what it had
+        promised, is not taken for what it was (paper, figure 2: what is persistent must be);
+        empty: not known.
     """
 
     id: str
     address: str
     voter: bool = True
+    log: str = ""
 
 
 class Members(Struct, frozen=True, array_like=True):
@@ -243,12 +247,14 @@ class ChangeStep(Struct, frozen=True, array_like=True, tag="ChangeStep"):
 
     :ivar context: the sender's number for it; the answer repeats it.
     :ivar address: of a node that is added.
+    :ivar log: the id of its log.
     """
 
     context: Number
     kind: StepKind
     node: str
     address: str = ""
+    log: str = ""
 
 
 class StepAnswer(Struct, frozen=True, array_like=True, tag="StepAnswer"):

@@ -31,6 +31,7 @@ from bleepstore.cluster.log_store import SqliteLog
 from bleepstore.cluster.peer_hello import Self
 from bleepstore.cluster.snapshots import SnapshotFiles
 from bleepstore.cluster.transport import AmpTransport
+from bleepstore.interfaces.replication import Identity
 from bleepstore.metadata.replica import MetadataReplica, ReplicaFile
 from bleepstore.metadata.sqlite import SqliteMetadata
 from bleepstore.model import commands
@@ -127,7 +128,12 @@ async def node(directory: Path, node_id: str, ports: dict[str, int], options: An
         lambda host, port: TCP4ClientEndpoint(reactor, host, port),
         str(directory / "incoming"),
         dice.random,
+        adopt=lambda cluster_id: consensus.adopt(cluster_id),
     )
+
+    def introduce(identity: Identity) -> None:
+        me.cluster, me.log, me.founders = identity.cluster_id, identity.log_id, identity.founders
+
     consensus = Consensus(
         node_id,
         measured(1000, 150),
@@ -139,7 +145,7 @@ async def node(directory: Path, node_id: str, ports: dict[str, int], options: An
         dice.randrange,
         on_fatal=lambda reason: sys.exit(reason),
         members=members,
-        introduce=lambda cluster: setattr(me, "cluster", cluster),
+        introduce=introduce,
     )
     await consensus.start()
 

@@ -47,10 +47,24 @@ from bleepstore.raft.messages import (
 
 PATH = Path(__file__).parents[1] / "vectors" / "peer_protocol.json"
 
-MEMBERS = Members((Member("node-1", "10.0.0.1:9002"), Member("node-2", "10.0.0.2:9002", False)))
+LOGS = {"node-1": "0f1e2d3c4b5a6978", "node-2": "8796a5b4c3d2e1f0"}
+MEMBERS = Members(
+    (
+        Member("node-1", "10.0.0.1:9002", log=LOGS["node-1"]),
+        Member("node-2", "10.0.0.2:9002", False),
+    )
+)
 MARK = SnapshotMark(4096, 7, MEMBERS)
-CALLER = Self(node="node-1", address="10.0.0.1:9002", cluster="bleepstore-5f2c")
-CALLED = Self(node="node-2", address="10.0.0.2:9002", cluster="bleepstore-5f2c")
+CALLER, CALLED = (
+    Self(
+        node=node,
+        address=f"10.0.0.{number}:9002",
+        cluster="bleepstore-5f2c",
+        log=LOGS[node],
+        founders=LOGS,
+    )
+    for number, node in enumerate(LOGS, 1)
+)
 LONG = bytes(range(256)) * 300
 
 PAIRS: tuple[tuple[str, Message, Message | None], ...] = (
@@ -89,7 +103,7 @@ PAIRS: tuple[tuple[str, Message, Message | None], ...] = (
     ("proposals to a follower", messages.Propose(8, (b"",)), ProposeAnswer(8, False, "node-3")),
     (
         "a new member",
-        ChangeStep(9, StepKind.ADD, "node-4", "10.0.0.4:9002"),
+        ChangeStep(9, StepKind.ADD, "node-4", "10.0.0.4:9002", "1122334455667788"),
         StepAnswer(9, StepOutcome.TAKEN),
     ),
     (

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from bleepstore.cluster.bootstrap import cluster_id_of, find_place, is_named
+from bleepstore.cluster.bootstrap import cluster_id_of, find_place, is_named, must_agree
 from bleepstore.cluster.snapshots import SnapshotFiles
 from bleepstore.cluster.unusable import UnusableLog
 from bleepstore.raft.effects import HardState, Persist
@@ -35,7 +36,17 @@ class Place:
         self.log = MemoryLog(self.disk, "a")
 
     def find(self, members: Members = THREE, name: str = "") -> None:
-        self.turns.run(find_place(self.log, self.machine, self.snapshots, members, name))
+        founders = {}
+        if must_agree(self.log, self.machine, members, name):
+            others = {node.id: f"log of {node.id}" for node in members.nodes}
+            founders = {**others, "a": self.log.identity.log_id}
+        place = find_place(self.log, self.machine, self.snapshots, members, name, founders)
+        self.turns.run(place)
+
+    def with_logs(self, members: Members) -> Members:
+        """As they are once they have begun."""
+        logs = self.log.identity.founders
+        return Members(tuple(replace(node, log=logs[node.id]) for node in members.nodes))
 
     def save(self, number: int, term: int = 1) -> None:
         """Entries 1 to a number."""
@@ -74,12 +85,26 @@ def test_the_first_members_agree_on_the_id_of_their_cluster_without_a_word() -> 
 
 def test_a_first_member_begins_with_all_of_them(place: Place) -> None:
     place.find()
-    assert place.log.state().snapshot == SnapshotMark(0, 0, THREE)
+    with_logs = place.with_logs(THREE)
+    assert [node.log for node in with_logs.nodes] == ["log-1", "log of b", "log of c"]
+    assert place.log.state().snapshot == SnapshotMark(0, 0, with_logs)
     meant = cluster_id_of(THREE.nodes, "", place.log.identity.log_id)
     assert place.log.identity.cluster_id == meant
     place.open()
+    assert not must_agree(place.log, place.machine, THREE)
     place.find()
-    assert place.log.state().snapshot == SnapshotMark(0, 0, THREE)
+    assert place.log.state().snapshot == SnapshotMark(0, 0, with_logs)
+
+
+def test_a_crash_after_the_agreement_needs_no_other_one(place: Place) -> None:
+    agreed = {"a": "log-1", "b": "log of b", "c": "log of c"}
+    meant = cluster_id_of(THREE.nodes, "", "")
+    place.turns.run(place.log.join(meant, agreed))
+    place.open()
+    assert not must_agree(place.log, place.machine, THREE)
+    place.find()
+    assert place.log.state().snapshot == SnapshotMark(0, 0, place.with_logs(THREE))
+    assert place.log.identity.founders == agreed
 
 
 def test_a_node_that_is_to_join_waits(place: Place) -> None:
@@ -91,7 +116,7 @@ def test_a_node_that_is_to_join_waits(place: Place) -> None:
 def test_embedded_data_is_put_before_the_first_entry(place: Place) -> None:
     place.machine.state.commands.append(b"before")
     place.find(ONE)
-    assert place.log.state().snapshot == SnapshotMark(1, 1, ONE)
+    assert place.log.state().snapshot == SnapshotMark(1, 1, place.with_logs(ONE))
     assert place.log.state().hard_state == HardState(1)
     assert place.machine.applied_index() == 1
 

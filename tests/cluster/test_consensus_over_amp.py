@@ -13,6 +13,7 @@ from bleepstore.cluster.consensus import Consensus
 from bleepstore.cluster.peer_hello import Self
 from bleepstore.cluster.snapshots import SnapshotFiles
 from bleepstore.cluster.transport import AmpTransport
+from bleepstore.interfaces.replication import Identity
 from bleepstore.model import proposals
 from bleepstore.raft.messages import Member, Members
 from bleepstore.streams.threads import ImmediateThreads
@@ -31,7 +32,7 @@ class AmpNode(Node):
         world = self.world
         self.log = MemoryLog(self.disk, self.id, world.turn)
         self.snapshots = SnapshotFiles(str(self.directory / "snapshots"), ImmediateThreads())
-        self.me = Self(node=self.id, address=f"{self.id}:1", cluster=self.log.identity.cluster_id)
+        self.me = Self(node=self.id, address=f"{self.id}:1")
         self.transport = AmpTransport(
             self.me,
             world.clock,
@@ -40,7 +41,7 @@ class AmpNode(Node):
             world.wire.endpoints(self.id),
             str(self.directory / "incoming"),
             world.dice.random,
-            adopt=self.log.join,
+            adopt=lambda cluster_id: self.consensus.adopt(cluster_id),
         )
         self.consensus = Consensus(
             self.id,
@@ -54,8 +55,12 @@ class AmpNode(Node):
             on_fatal=self.fatal.append,
             members=self.members,
             admit=proposals.decode,
-            introduce=lambda cluster_id: setattr(self.me, "cluster", cluster_id),
+            introduce=self.introduce,
         )
+
+    def introduce(self, identity: Identity) -> None:
+        me = self.me
+        me.cluster, me.log, me.founders = identity.cluster_id, identity.log_id, identity.founders
 
 
 class AmpWorld(World):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +18,15 @@ from bleepstore.cluster.consensus import Consensus
 from bleepstore.cluster.consensus_settings import ConsensusSettings
 from bleepstore.cluster.snapshots import SnapshotFiles
 from bleepstore.interfaces.lifecycle import IPart
-from bleepstore.interfaces.replication import IReceiver, IStateMachine, ITransport, Verdict
+from bleepstore.interfaces.replication import (
+    Identity,
+    Introduction,
+    IReceiver,
+    IStateMachine,
+    ITransport,
+    LostLog,
+    Verdict,
+)
 from bleepstore.model import proposals
 from bleepstore.raft.messages import (
     Entry,
@@ -177,6 +186,7 @@ class MemoryTransport:
         self.receiver: Any = None
         self.running = False
         self.members = Members()
+        self.identity = Identity("", node_id)
         self._numbers = count()
         network.stations[node_id] = self
 
@@ -191,6 +201,21 @@ class MemoryTransport:
 
     def connect(self, members: Members) -> None:
         self.members = members
+
+    async def meet(self, node_id: str, address: str) -> Introduction:
+        network = self.network
+        over: Deferred[None] = Deferred()
+        network._clock.callLater(STEP, over.callback, None)
+        await over
+        station = network.stations.get(node_id)
+        if (self.node_id, node_id) in network.cut or station is None or not station.running:
+            raise ConnectionError("it cannot be reached")
+        own, other = self.identity, station.identity
+        for members, known in ((self.members, other), (station.members, own)):
+            member = members.get(known.node_id)
+            if member is not None and member.log not in ("", known.log_id):
+                raise LostLog(f"{known.node_id} has another log")
+        return Introduction(node_id, other.cluster_id, other.log_id, other.founders)
 
     def send(self, to: str, message: Message) -> None:
         if self.running:
@@ -245,6 +270,7 @@ class Node:
             world.dice.randrange,
             on_fatal=self.fatal.append,
             members=self.members,
+            introduce=partial(setattr, self.transport, "identity"),
             admit=proposals.decode,
         )
 

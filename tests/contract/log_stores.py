@@ -186,10 +186,13 @@ class LogStoreContract:
         turns.run(log.join("c1"))
         with pytest.raises(ValueError, match="c1"):
             turns.run(log.join("c2"))
+        turns.run(log.join("c1", {"a": "log of a", "b": "log of b"}))
+        turns.run(log.join("c1"))
         log_id = log.identity.log_id
         assert log_id
         turns.run(log.stop())
-        assert open_log("a").identity == Identity("c1", "a", log_id)
+        founders = {"a": "log of a", "b": "log of b"}
+        assert open_log("a").identity == Identity("c1", "a", log_id, founders)
 
     def test_the_log_of_another_node_is_refused(
         self, log: Any, open_log: Opener, turns: Turns

@@ -282,7 +282,9 @@ def test_a_node_starts_and_stops_without_a_majority(directory: Path) -> None:
     node = cluster["node-1"]
     try:
         node.start()
-        assert node.request("GET", "/bucket").error == (503, "ServiceUnavailable")
+        answer = node.request("GET", "/bucket")
+        assert answer.error == (503, "ServiceUnavailable")
+        assert b"waits for the other first members" in answer.body
         assert send(node.port, "GET", "/readyz", {"host": "x"}).status == 503
         assert send(node.port, "GET", "/healthz", {"host": "x"}).status == 200
         assert node.status()["leader"] == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +77,40 @@ def test_a_snapshot_is_taken_on_request_and_brings_a_new_node_up(directory: Path
         cluster["node-1"].control("add", id="node-4", address=fourth.address)
         assert len(keys(cluster.client("node-4"), "bucket")) == 50
         assert fourth.status()["snapshot_index"] >= 1
+
+
+def test_a_first_member_that_lost_its_disk_takes_no_part_until_it_joins_anew(
+    directory: Path,
+) -> None:
+    """Else it would be a majority with the one that was away, and forget what was acknowledged."""
+    with Cluster(directory) as cluster:
+        cluster.client().create_bucket(Bucket="bucket")
+        leader = cluster.leader()
+        lost, away = (node for node in cluster if node is not leader)
+        away.kill()
+        for number in range(10):
+            cluster.client(leader.node_id).put_object(Bucket="bucket", Key=f"{number}", Body=b"x")
+        leader.kill()
+        lost.kill()
+        shutil.rmtree(lost.directory / "data")
+        lost.start()
+        assert lost.request("GET", "/bucket").error == (503, "ServiceUnavailable")
+        away.start()
+        assert lost.wait() == 1
+        (reason,) = (line for line in lost.log if "BleepStore cannot go on: " in line)
+        assert "Its disk was lost or replaced" in reason
+        assert away.request("GET", "/bucket").error == (503, "ServiceUnavailable")
+        leader.start()
+        assert len(keys(cluster.client(away.node_id), "bucket")) == 10
+
+        shutil.rmtree(lost.directory / "data")
+        lost.settings = settings_of(lost, join=True, peers=[])
+        lost.start()
+        with pytest.raises(Refused, match="was lost or replaced"):
+            away.control("add", id=lost.node_id, address=lost.address)
+        away.control("remove", id=lost.node_id)
+        away.control("add", id=lost.node_id, address=lost.address)
+        assert len(keys(cluster.client(lost.node_id), "bucket")) == 10
 
 
 # From one node to several
@@ -153,10 +188,13 @@ def test_a_node_of_another_authority_is_nobody(directory: Path) -> None:
     certified(directory, cluster)
     stranger = cluster["node-3"]
     other = trustme.CA().issue_cert("127.0.0.1", "node-3")
-    other.private_key_pem.write_to_path(str(stranger.directory / "key.pem"))
-    (stranger.directory / "certificate.pem").write_bytes(other.cert_chain_pems[0].bytes())
     with cluster:
-        cluster.client("node-1").create_bucket(Bucket="bucket")
+        cluster.client("node-3").create_bucket(Bucket="bucket")
+        stranger.stop()
+        other.private_key_pem.write_to_path(str(stranger.directory / "key.pem"))
+        (stranger.directory / "certificate.pem").write_bytes(other.cert_chain_pems[0].bytes())
+        stranger.start()
+        cluster.client("node-1").put_object(Bucket="bucket", Key="k", Body=SMALL)
         answer = stranger.request("GET", "/bucket")
         assert answer.error == (503, "ServiceUnavailable")
 

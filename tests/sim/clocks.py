@@ -158,6 +158,11 @@ class ProcessClock:
             self.touched = True
             call()
 
+    @property
+    def paused(self) -> bool:
+        """Whether the process stands still."""
+        return self._held is not None
+
     def pause(self) -> None:
         """The process stands still."""
         if self._held is None:

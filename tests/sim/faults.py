@@ -62,6 +62,7 @@ class Faults:
             "rival changes": lambda: self._launch(self._rival_changes()),
             "add": self._add,
             "remove": self._remove,
+            "lost disk": lambda: self._launch(self._lost_disk()),
         }
 
     async def reign(self) -> None:
@@ -251,7 +252,7 @@ class Faults:
     def _remove(self) -> None:
         """Remove a node, if two voters stay."""
         leader = self._leader()
-        if len(leader.members.voters) > 2:
+        if len(leader.members.voters) > 2 and not self._wiped():
             whom = self._dice.choice(sorted(leader.members.voters))
             self._ask(leader, f"remove {whom}", "remove_member", whom)
 
@@ -301,10 +302,10 @@ class Faults:
             return
         others = sorted(old.members.voters - {old.id})
         second = self._new_node(f"n{next(self._numbers)}", Members())
-        second.pause()  # so that it stays a learner for now
         self._ask(old, f"add {second.id}", "add_member", second.id, second.id)
         if not await self._comes(lambda: old.members.get(second.id) is not None, 2):
             return
+        second.pause()  # so that it stays a learner for now
         first = self._new_node(f"n{next(self._numbers)}", Members())
         self._ask(old, f"add {first.id}", "add_member", first.id, first.id)
         if not await self._comes(lambda: first.id in old.members.voters, 3):
@@ -324,6 +325,44 @@ class Faults:
         await pass_time(around.time, 1 + self._dice.random())
         for each in ours:
             self._join(each, undecided)
+
+    def _wiped(self) -> list[Node]:
+        return [node for node in self._around.nodes.values() if node.wiped]
+
+    async def _lost_disk(self) -> None:
+        """A voter loses its disk while others have missed what it had helped to decide; then it
+        meets them, without those who know better: together they would be a majority."""
+        around = self._around
+        leader = self._leader()
+        voters = leader.members.voters
+        if not leader.leads or len(voters) < 3 or self._wiped():
+            return
+        others = sorted(voters - {leader.id})
+        self._dice.shuffle(others)
+        lost, *rest = others
+        kept, away = rest[: len(voters) // 2 - 1], rest[len(voters) // 2 - 1 :]
+        ours = [leader.id, *kept]
+        what = f"{', '.join(away)} miss what the others decide"
+        self._cut(what, self._both_ways(away, [*ours, lost]), 20)
+        decided = _committed(leader)
+        if not await self._comes(lambda: _committed(leader) > decided + 1, 3) or self._wiped():
+            return
+        around.nodes[lost].lose_disk()
+        await pass_time(around.time, self._dice.random())
+        self._cut(f"{', '.join(ours)} are cut off", self._both_ways(ours, [*away, lost]), 5)
+        for each in away:
+            self._join(each, lost)
+
+    async def replace_wiped(self) -> None:
+        """What an operator does about a lost disk: remove the node, and let it join anew."""
+        for node in self._wiped():
+            while (leader := self._leader()).members.get(node.id) is not None or not leader.leads:
+                self._ask(leader, f"remove {node.id}", "remove_member", node.id)
+                await pass_time(self._around.time, 1)
+            node.join_anew()
+            while not self._leader().members.get(node.id):
+                self._ask(self._leader(), f"add {node.id}", "add_member", node.id, node.id)
+                await pass_time(self._around.time, 1)
 
     async def _comes(self, true: Callable[[], bool], seconds: float) -> bool:
         """Wait until something is true, for so long at most."""
@@ -348,3 +387,7 @@ class Faults:
                 self._note(f"{node.id} did {what}")
 
         life.clock.run(lambda: Deferred.fromCoroutine(ask()).addErrback(life.failed))
+
+
+def _committed(node: Node) -> int:
+    return node.core.commit if node.core is not None else 0

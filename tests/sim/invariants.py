@@ -50,6 +50,10 @@ class Invariants:
         """A process of a node begins."""
         self._commits.pop(node_id, None)
 
+    def wiped(self, node_id: str) -> None:
+        """A node lost its disk: it is bound by nothing, and must not be asked for anything."""
+        self._promises.pop(node_id, None)
+
     # -- what is written
 
     def saves(self, node_id: str, previous_term: int, persist: Persist) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from itertools import count
 
 from msgspec import Struct
@@ -45,10 +45,13 @@ class LogDisk:
     :ivar writes: how many became durable.
     """
 
-    def __init__(self, logs: Iterator[int] | None = None) -> None:
-        """:param logs: numbers for new logs; give all disks of one world the same."""
+    def __init__(self, logs: Iterator[int] | None = None, identity: Identity | None = None) -> None:
+        """
+        :param logs: numbers for new logs; give all disks of one world the same.
+        :param identity: of a log that was made, and nothing more.
+        """
         self.logs = count(1) if logs is None else logs
-        self.state: _State | None = None
+        self.state = None if identity is None else _State(identity)
         self.full = False
         self.writes = 0
 
@@ -144,12 +147,13 @@ class MemoryLog:
             found.append(entry)
         return found
 
-    async def join(self, cluster_id: str) -> None:
+    async def join(self, cluster_id: str, founders: Mapping[str, str] = {}) -> None:
         """See :class:`ILogStore`."""
         own = self.identity.cluster_id
         if own not in ("", cluster_id):
             raise ValueError(f"this node belongs to cluster {own}")
-        identity = replace(self.identity, cluster_id=cluster_id)
+        told = founders or self.identity.founders
+        identity = replace(self.identity, cluster_id=cluster_id, founders=told)
         await self._write(lambda state: replace(state, identity=identity))
 
     async def save(self, persist: Persist) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from bleepstore.cluster import founding
 from bleepstore.metadata import sessions
 from bleepstore.raft import following, leading, quorum, reads, replica
 from bleepstore.raft.messages import Message, Vote
@@ -53,6 +54,10 @@ def _only_pending(pending: int, commit: int, term_start: int) -> None:
         raise ChangeInProgress("not committed yet")
 
 
+async def _alone(self: founding.Founding) -> dict[str, str]:
+    return {self._own.node_id: "", **{member.id: "" for member in self._others}}
+
+
 class Mutant(NamedTuple):
     """A defect.
 
@@ -85,6 +90,9 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "members change before the term has committed anything": Mutant(
         "rival changes", ((leading, "check_in_progress", _only_pending),)
+    ),
+    "a first member begins without having met the others": Mutant(
+        "lost disks", ((founding.Founding, "agree", _alone),)
     ),
 }
 

@@ -17,7 +17,13 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from bleepstore.interfaces.lifecycle import IPart
-from bleepstore.interfaces.replication import IReceiver, ITransport
+from bleepstore.interfaces.replication import (
+    Identity,
+    Introduction,
+    IReceiver,
+    ITransport,
+    LostLog,
+)
 from bleepstore.raft.messages import (
     Appended,
     Members,
@@ -52,6 +58,9 @@ class Weather:
 
 
 CALM = Weather()
+
+Logs = tuple[str, str]
+NOT_KNOWN = ("", "")
 
 
 class Network:
@@ -89,17 +98,20 @@ class Network:
         """Whether messages can pass."""
         return (sender, receiver) not in self.cuts
 
-    def send(self, sender: str, receiver: str, message: Message) -> None:
-        """Send a message; it may be lost, or arrive late, or twice."""
+    def send(self, sender: str, receiver: str, message: Message, logs: Logs = NOT_KNOWN) -> None:
+        """Send a message; it may be lost, or arrive late, or twice.
+
+        :param logs: the ids of the sender's log, and of what it takes for the receiver's.
+        """
         dice, weather = self._dice, self.weather
         lost = (sender, receiver) in self.cuts or dice.random() < weather.loss
         self._trace.sent(sender, receiver, message, lost)
         if lost:
             return
         raw = encode(message)
-        self._deliver(sender, receiver, raw)
+        self._deliver(sender, receiver, raw, logs)
         if weather.repetition and dice.random() < weather.repetition:
-            self._time.after(2 * dice.random(), partial(self._deliver, sender, receiver, raw))
+            self._time.after(2 * dice.random(), partial(self._deliver, sender, receiver, raw, logs))
 
     def carry(self, seconds: float, call: Callable[[], object]) -> None:
         """Let something else arrive after at least some seconds."""
@@ -117,12 +129,16 @@ class Network:
             latency *= 1 + weather.spread * dice.random()
         return latency
 
-    def _deliver(self, sender: str, receiver: str, raw: bytes) -> None:
-        self._time.after(self._latency(), lambda: self._arrive(sender, receiver, raw))
+    def _deliver(self, sender: str, receiver: str, raw: bytes, logs: Logs) -> None:
+        self._time.after(self._latency(), lambda: self._arrive(sender, receiver, raw, logs))
 
-    def _arrive(self, sender: str, receiver: str, raw: bytes) -> None:
+    def _arrive(self, sender: str, receiver: str, raw: bytes, logs: Logs) -> None:
         station = self.station(receiver)
-        if station is not None and (sender, receiver) not in self.cuts:
+        if (
+            station is not None
+            and (sender, receiver) not in self.cuts
+            and station.accepts(sender, logs)
+        ):
             station.clock.run(lambda: station.arrived(sender, decode(raw)))
 
     def _lose(self, node_id: str, peer: str) -> None:
@@ -159,8 +175,9 @@ class SimulatedTransport:
         self._copy_file = copy_file
         self._heed = heed
         self._receiver: IReceiver | None = None
-        self._peers: frozenset[str] = frozenset()
+        self._peers: dict[str, str] = {}
         self._callers: set[str] = set()
+        self.identity = Identity("", node_id)
 
     async def start(self) -> None:
         """See IPart."""
@@ -176,14 +193,27 @@ class SimulatedTransport:
 
     def connect(self, members: Members) -> None:
         """See ITransport."""
-        self._peers = frozenset(node.id for node in members.nodes) - {self.node_id}
+        self._peers = {node.id: node.log for node in members.nodes if node.id != self.node_id}
+
+    def meet(self, node_id: str, address: str) -> Awaitable[Introduction]:
+        """See ITransport.  There, and back again."""
+        met: Deferred[Introduction] = Deferred()
+        if self.clock.running:
+            self._network.carry(0, lambda: self._network.carry(0, lambda: self._meet(met, node_id)))
+        return met
+
+    def accepts(self, sender: str, logs: Logs) -> bool:
+        """Whether neither of the two is known to the other with another log; as Hello finds out."""
+        own, known = self.identity.log_id, self._peers.get(sender, "")
+        return known in ("", logs[0]) and logs[1] in ("", own)
 
     def send(self, to: str, message: Message) -> None:
         """See ITransport.  An answer goes back to whoever asked, as on a connection."""
         known = to in self._peers or (to in self._callers and isinstance(message, ANSWERS))
         if self.clock.running and known:
             self._heed(to, message)
-            self._network.send(self.node_id, to, message)
+            logs = (self.identity.log_id, self._peers.get(to, ""))
+            self._network.send(self.node_id, to, message, logs)
 
     def send_snapshot(self, to: str, term: int, mark: SnapshotMark, path: str) -> Awaitable[None]:
         """See ITransport.  It takes a while, and fails if the network is cut then."""
@@ -216,13 +246,33 @@ class SimulatedTransport:
     def _finish(
         self, done: Deferred[None], to: str, term: int, mark: SnapshotMark, path: str
     ) -> None:
-        network, me = self._network, self.node_id
-        other = network.station(to)
+        me = self.node_id
+        other = self._network.station(to)
         if not self.clock.running:
             return
-        if other is None or not network.open(me, to) or not network.open(to, me):
+        logs = (self.identity.log_id, self._peers.get(to, ""))
+        if not self._reaches(to) or other is None or not other.accepts(me, logs):
             self.clock.run(lambda: done.errback(ConnectionError(f"no way to {to}")))
             return
         copy = self._copy_file(path, me, to)
         other.clock.run(lambda: other.snapshot_arrived(me, term, mark, copy))
         self.clock.run(lambda: done.callback(None))
+
+    def _reaches(self, other: str) -> bool:
+        """Whether a connection to another that is alive could be made."""
+        network, me = self._network, self.node_id
+        both = network.open(me, other) and network.open(other, me)
+        return both and network.station(other) is not None
+
+    def _meet(self, met: Deferred[Introduction], node_id: str) -> None:
+        if not self.clock.running or met.called:
+            return
+        other = self._network.station(node_id)
+        if other is None or other.clock.paused or not self._reaches(node_id):
+            self.clock.run(lambda: met.errback(ConnectionError(f"no way to {node_id}")))
+        elif not other.accepts(self.node_id, (self.identity.log_id, self._peers.get(node_id, ""))):
+            self.clock.run(lambda: met.errback(LostLog(f"{node_id} knows another log")))
+        else:
+            who = other.identity
+            told = Introduction(node_id, who.cluster_id, who.log_id, who.founders)
+            self.clock.run(lambda: met.callback(told))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 from twisted.internet.defer import Deferred
@@ -60,6 +61,7 @@ class Node:
     :ivar disk: what it keeps.
     :ivar life: the process that runs; None while it is down.
     :ivar paused: whether that process stands still.
+    :ivar wiped: whether it lost its disk, and was not let in anew since.
     """
 
     def __init__(self, node_id: str, around: Surroundings, disk: Disk, members: Members) -> None:
@@ -68,6 +70,7 @@ class Node:
         self.disk = disk
         self.life: Life | None = None
         self.paused = False
+        self.wiped = False
         self._members = members
         self._around = around
         self._dice = random.Random(f"{around.scenario.seed} {node_id}")
@@ -135,6 +138,22 @@ class Node:
     def cut_power(self) -> None:
         """What was not synced may be lost."""
         self._die("loses power", lambda replica: replica.crashed(self._dice))
+
+    def lose_disk(self) -> None:
+        """Its disk is replaced by an empty one, and it comes back as if nothing had been."""
+        self.kill()
+        self._around.trace.matters(self.id, "has lost its disk")
+        self._around.invariants.wiped(self.id)
+        self.disk.wipe()
+        self.wiped = True
+        self.start()
+
+    def join_anew(self) -> None:
+        """Begin again with an empty disk, and a configuration that has it wait to be added."""
+        self.lose_disk()
+        self.kill()
+        self.wiped, self._members = False, Members()
+        self.start()
 
     def blink(self) -> None:
         """The power fails for a moment."""
@@ -267,6 +286,7 @@ class Life:
             dice.randrange,
             on_fatal=self._must_end,
             members=members,
+            introduce=partial(setattr, self.transport, "identity"),
             admit=proposals.decode,
         )
         self.store = ReplicatedMetadata(
@@ -283,7 +303,7 @@ class Life:
         defect of its own."""
         self._around.trace.matters(self._node.id, f"must end: {reason}")
         self._around.time.after(0, self._node.kill)
-        if not self._node.disk.full:
+        if not (self._node.disk.full or self._node.wiped):
             self._around.failures.append(f"{self._node.id} must end: {reason}")
 
     def failed(self, failure: Failure) -> None:

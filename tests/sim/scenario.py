@@ -28,6 +28,7 @@ FAULTS: dict[str, float] = {
     "rival changes": 0.3,
     "add": 1.5,
     "remove": 1,
+    "lost disk": 0.2,
 }
 """Faults, and other things that happen, with their usual weights."""
 
@@ -120,6 +121,12 @@ KINDS: dict[str, Kind] = {
         mishaps=(0.003, 0.01),
         weights={"power cut": 5, "kill": 3, "blackout": 3, "slow disk": 4, "full disk": 2},
     ),
+    "lost disks": Kind(
+        nodes=(3, 3, 5),
+        pauses=(0.1, 0.2),
+        paces=(2.0,),
+        weights={**dict.fromkeys(FAULTS, 0.0), "lost disk": 10, "add": 0.3, "kill": 0.2},
+    ),
 }
 """What there is to be tried; seeds take turns."""
 
@@ -178,7 +185,7 @@ class Scenario:
             fault: weight * kind.weights.get(fault, 1) * dice.choice((0, 1, 1, 1, 3))
             for fault, weight in FAULTS.items()
         }
-        for needed in ("heal", "contested entry", "rival changes"):
+        for needed in ("heal", "contested entry", "rival changes", "lost disk"):
             weights[needed] = FAULTS[needed] * kind.weights.get(needed, 1)
         lease_reads = dice.choice(kind.lease_reads)
         return cls(

@@ -38,9 +38,14 @@ class Disk:
         :param logs: numbers for new logs, of all nodes.
         """
         self._sync_time = sync_time
+        self._logs = logs
         self.dice = dice
         self.slowness = 1.0
-        self.log = LogDisk(logs)
+        self.wipe()
+
+    def wipe(self) -> None:
+        """Be an empty disk."""
+        self.log = LogDisk(self._logs)
         self.snapshots = SnapshotDisk()
         self.replica = MemoryReplica(self.snapshots.files)
 

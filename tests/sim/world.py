@@ -96,6 +96,7 @@ class World:
         self._finish(self._faults.reign())
         self._faults.end()
         self._until(self._led, RECOVERY, "no leader")
+        self._finish(self._faults.replace_wiped())
         for node in self.around.nodes.values():
             self._until(
                 lambda node=node: self._served(node, auditor.put(node, LASTING, "a")),
