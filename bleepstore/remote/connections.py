@@ -1,8 +1,7 @@
 """Connections to other clouds: kept for reuse, bounded in number, trusted by certificate.
 
-twisted.web's pool keeps idle connections and bounds those; the number of connections in use is
-bounded here.  One that waits for its turn has a deadline too, so that nothing waits for ever on
-transfers that wait on each other.
+The number of connections in use is bounded.  One that waits for its turn has a deadline too, so
+that nothing waits for ever on transfers that wait on each other.
 """
 
 from __future__ import annotations
@@ -16,8 +15,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
-from twisted.web.client import HTTPConnectionPool
 
+from bleepstore.http.outbound import Departures
+from bleepstore.remote.connection import ClientConnection, ConnectionFactory
+from bleepstore.remote.countdown import Deadlines
+from bleepstore.remote.idle import Idle
 from bleepstore.remote.requests import Origin
 
 EndpointFor = Callable[[Origin], IStreamClientEndpoint]
@@ -79,22 +81,53 @@ def endpoints(reactor: object, ca_bundle: bytes = b"") -> EndpointFor:
 
 
 class Connections:
-    """The pool, and turns to use it.
+    """The connections of one client, and turns to use them.
 
-    :ivar closing: servers of HTTP/1.0, which close a connection after each answer (RFC 9112,
-        section 9.3); those that were kept before that was known are passed over.
+    :ivar deadlines: of what is under way.
     """
 
     def __init__(self, clock: IReactorTime, endpoint_for: EndpointFor, limits: Limits) -> None:
         self.limits = limits
-        self.closing: set[Origin] = set()
-        self.endpoint_for = endpoint_for
-        self.pool = HTTPConnectionPool(clock, persistent=True)  # type: ignore[no-untyped-call]
-        self.pool.maxPersistentPerHost = limits.idle
-        self.pool.cachedConnectionTimeout = limits.idle_for
-        self.pool.retryAutomatically = False  # attempts are counted in one place, ``service``
+        self.deadlines = Deadlines(clock)
+        self._closing: set[Origin] = set()
+        self._endpoint_for = endpoint_for
+        self._idle = Idle(clock, limits.idle, limits.idle_for)
+        self._departures = Departures(clock)
         self._free = limits.connections
         self._waiting: deque[Deferred[None]] = deque()
+
+    def at_once(self, origin: Origin) -> ClientConnection | None:
+        """A connection that is at hand, with a turn to use it; None if one has to be waited for."""
+        if not self._free:
+            return None
+        connection: ClientConnection | None = self._idle.take(origin)
+        if connection is not None:
+            self._free -= 1
+        return connection
+
+    async def connect(self, origin: Origin) -> ClientConnection:
+        """A connection for who has a turn: an idle one, or a new one.
+
+        :raises Exception: whatever the endpoint fails with.
+        """
+        idle: ClientConnection | None = self._idle.take(origin)
+        if idle is not None:
+            return idle
+        factory = ConnectionFactory(lambda: ClientConnection(origin, self._idle, self._departures))
+        connection = await self._endpoint_for(origin).connect(factory)
+        assert isinstance(connection, ClientConnection)
+        return connection
+
+    def closes(self, origin: Origin) -> bool:
+        """Whether a server is known to close a connection after each answer."""
+        return origin in self._closing
+
+    def it_closes(self, origin: Origin) -> None:
+        """A server has answered in HTTP/1.0, and closes a connection after each answer (RFC 9112,
+        section 9.3); those that were kept before that was known are closed."""
+        if origin not in self._closing:
+            self._closing.add(origin)
+            self._idle.drop(origin)
 
     async def turn(self) -> None:
         """Wait until a connection may be used; each turn is given back by :meth:`release`."""
@@ -119,4 +152,4 @@ class Connections:
 
     async def close(self) -> None:
         """Close the connections that are idle."""
-        await self.pool.closeCachedConnections()  # type: ignore[no-untyped-call]
+        await self._idle.close()

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IPushProducer
-from twisted.internet.protocol import Protocol
-from twisted.python.failure import Failure
-from twisted.web.client import ResponseDone
 
 from bleepstore.remote.countdown import Countdown
 from bleepstore.remote.failures import Fault, RemoteFailure, Unreachable
@@ -28,15 +25,39 @@ LARGEST = 1 << 20
 """Bytes of the largest piece that is given out."""
 
 
-class ResponseBody(Protocol):
+class Flow(Protocol):
+    """What a body comes by."""
+
+    def pause(self) -> None:
+        """Receive nothing for the moment."""
+
+    def resume(self) -> None:
+        """Receive again."""
+
+
+class ResponseBody:
     """The bytes of an answer.  Reads do not overlap.
 
     :param stall: seconds that the server may send nothing while somebody reads.
     :param cut: cuts the connection; called once, if it is closed before its end.
     :param over: called once, when the connection is done with: at the end, or on any failure.
-    :ivar length: bytes that were announced, or None.  Whoever takes the last of them may close it
-        before twisted.web has said that it was the last: that cuts no connection.
+    :ivar flow: what it comes by, once it does.
     """
+
+    __slots__ = (
+        "_closed",
+        "_countdown",
+        "_cut",
+        "_ended",
+        "_failure",
+        "_held",
+        "_over",
+        "_paused",
+        "_size",
+        "_stall",
+        "_waiter",
+        "flow",
+    )
 
     def __init__(
         self,
@@ -49,8 +70,7 @@ class ResponseBody(Protocol):
         self._stall = stall
         self._cut = cut
         self._over = over
-        self.length: int | None = None
-        self._received = 0
+        self.flow: Flow | None = None
         self._held: deque[bytes] = deque()
         self._size = 0
         self._paused = False
@@ -101,7 +121,7 @@ class ResponseBody(Protocol):
         self._closed = True
         self._held.clear()
         self._size = 0
-        if not self._ended and self._received != self.length:
+        if not self._ended:
             self._ended = True
             self._cut()
             self._over()
@@ -116,35 +136,37 @@ class ResponseBody(Protocol):
             self._over()
             self._wake()
 
-    # For the transport
+    # For the connection
 
-    def dataReceived(self, data: bytes) -> None:
-        """See ``IProtocol``."""
-        self._received += len(data)
-        if self._closed or self._failure is not None:
+    def received(self, data: bytes, last: bool) -> None:
+        """Bytes that came, none perhaps.
+
+        :param last: whether they are the last.  The connection is done with then, and whoever
+            takes them may close the body, which cuts nothing.
+        """
+        if self._ended:
             return
-        self._held.append(data)
-        self._size += len(data)
-        if self._waiter is not None:
+        if last:
+            self._ended = True
+            self._over()
+        if data and not self._closed:
+            self._held.append(data)
+            self._size += len(data)
+        if self._waiter is not None and (data or last):
             self._wake()
-        if self._size >= HIGH and not self._paused and not self._ended:
+        if self._size >= HIGH and not self._ended and not self._paused and self.flow is not None:
             self._paused = True
-            self._producer().pauseProducing()
+            self.flow.pause()
 
-    def connectionLost(self, reason: Failure | None = None) -> None:
-        """See ``IProtocol``: the end of the body, by whatever reason."""
+    def lost(self) -> None:
+        """The connection broke before the end."""
         if self._ended:
             return
         self._ended = True
-        if reason is None or not isinstance(reason.value, ResponseDone):
-            # An answer without a length that ends with the connection is not known to be whole.
-            self._failure = Unreachable(Fault.BROKEN, "the answer ended before its end")
+        # An answer without a length that ends with the connection is not known to be whole.
+        self._failure = Unreachable(Fault.BROKEN, "the answer ended before its end")
         self._over()
         self._wake()
-
-    def _producer(self) -> IPushProducer:
-        producer: IPushProducer = self.transport  # type: ignore[assignment]  # twisted.web's proxy
-        return producer
 
     async def _more(self) -> None:
         waiter: Deferred[None] = Deferred(self._given_up)
@@ -169,9 +191,9 @@ class ResponseBody(Protocol):
         return data
 
     def _resume(self) -> None:
-        if self._paused and not self._ended:
+        if self._paused and not self._ended and self.flow is not None:
             self._paused = False
-            self._producer().resumeProducing()
+            self.flow.resume()
 
     def _wake(self) -> None:
         if (waiter := self._waiter) is not None:

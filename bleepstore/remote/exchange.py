@@ -1,19 +1,19 @@
 """One request and its answer, as the agent under treq.
 
-treq's client offers gzip, decodes it, and rewrites URLs as hyperlink and urllib would have them; a
-gateway must not: the ETag is that of the bytes as stored, and the signature that of the target as
-sent.  So this agent is made for one request, sends that request's own target and Accept-Encoding
-whatever it is asked for, and keeps Content-Encoding from the decoder above.
+treq's client offers gzip, decodes it, keeps cookies, and rewrites URLs as hyperlink and urllib
+would have them; a gateway must not: the ETag is that of the bytes as stored, and the signature that
+of the target and the headers as sent.  So this agent is made for one request.  Method and body are
+what treq hands it; target and headers are sent as they were signed, whatever it is told; and the
+answer that treq sees looks as if it were not encoded, so that nothing decodes it.  treq is given as
+little to do as it lets itself be given: a URL that is none, no headers, no cookies.
 
 A server may answer before it has read the whole request: it has refused it, and reads no more.
-twisted.web gives such an answer out only once the request is sent, which never happens.  So the
-answer is taken from the protocol directly; that attribute of it is used here alone, and pinned by
-a test.
+Then the rest is not sent, the answer is taken, and the connection is cut.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
 from typing import Any
 
 from msgspec import Struct
@@ -22,24 +22,34 @@ from service_identity import VerificationError
 from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.python.components import proxyForInterface
-from twisted.web._newclient import HTTP11ClientProtocol, Request
+from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import UNKNOWN_LENGTH, IAgent, IBodyProducer, IResponse
+from twisted.web.iweb import IAgent, IBodyProducer, IResponse
 from zope.interface import implementer
 
+from bleepstore.remote.answers import AnswerHead
+from bleepstore.remote.bystanders import NO_COOKIES, NO_HEADERS, NOWHERE, Unseen
+from bleepstore.remote.connection import ClientConnection
 from bleepstore.remote.connections import Connections
 from bleepstore.remote.countdown import Countdown
 from bleepstore.remote.downloading import ResponseBody
-from bleepstore.remote.failures import Fault, Unreachable
+from bleepstore.remote.failures import Fault, RemoteFailure, Unreachable
 from bleepstore.remote.requests import ByteSource, RemoteRequest
-from bleepstore.remote.uploading import BodyProducer
+from bleepstore.remote.uploading import BodyProducer, BytesSource
 
-_PERSISTENT = (b"HTTP", 1, 1)
-"""The version from which connections persist by themselves."""
+_HEAD = re.compile(
+    rb"[A-Z]++ [!-~]++ HTTP/1\.1\r\n"
+    rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++: [\t\x20-\x7e\x80-\xff]*+\r\n)++\r\n"
+)
+"""A request's head as it is written here (RFC 9112, sections 3 and 5).  With as many lines as were
+written, whatever somebody has put into a target or a header has stayed that one's value."""
 
-_NO_URL = "http://origin.invalid/"
-"""What treq is told (RFC 6761, section 6.4): what it would make of the real one is not wanted."""
+TOGETHER = 32 * 1024
+"""Bytes of a body at hand that is sent with the head as one.  More is handed to the transport piece
+by piece, as far as the server takes it."""
+
+_WITH_CONTENT = frozenset(("PATCH", "POST", "PUT"))
+"""The methods that announce an empty body (RFC 9110, section 8.6)."""
 
 
 class Answer(Struct, frozen=True):
@@ -87,17 +97,22 @@ class Exchange:
         self._origin = request.origin
         self._target = request.target
         self._headers = request.headers
+        self._length = length
         self._head_seconds = limits.head if head is None else head
-        self._countdown = Countdown(clock, self._expired)
-        self._producer = (
-            None
-            if source is None
-            else BodyProducer(source, length, self._countdown, limits.stall, self._sent)
-        )
-        self._body = ResponseBody(self._countdown, limits.stall, self._cut, self._over)
+        self._countdown = Countdown(connections.deadlines, self._expired)
+        self._bytes = b""
+        self._at_hand = b""
+        self._producer: BodyProducer | None = None
+        if isinstance(source, BytesSource) and len(source) <= TOGETHER:
+            self._at_hand = source.all()
+        elif source is not None:
+            self._producer = BodyProducer(source, length, self._countdown, limits.stall, self._sent)
+        self.body = ResponseBody(self._countdown, limits.stall, self._cut, self._over)
         self._asked: Deferred[Any] | None = None
-        self._protocol: HTTP11ClientProtocol | None = None
-        self._response: IResponse | None = None
+        self._answered: Deferred[IResponse] | None = None
+        self._connecting: Deferred[None] | None = None
+        self._connection: ClientConnection | None = None
+        self._head: AnswerHead | None = None
         self._early = False
         self._holds_turn = False
         self._fault: Fault | None = None
@@ -106,15 +121,17 @@ class Exchange:
         """Send it, and give the head of the answer.
 
         :raises Unreachable: there is no answer.
+        :raises RemoteFailure: it cannot be sent as it is.
         :raises Exception: what the source of the body raised.
         """
-        client = HTTPClient(self)
+        client = HTTPClient(self, NO_COOKIES)
         try:
             self._asked = client.request(
                 self._method,
-                _NO_URL,
-                headers=self._headers_to_send(),
+                NOWHERE,
+                headers=NO_HEADERS,
                 data=self._producer,
+                cookies=NO_COOKIES,
                 allow_redirects=False,
                 unbuffered=True,
                 reactor=self._clock,  # type: ignore[arg-type]  # for time-outs of its own: not used
@@ -126,7 +143,7 @@ class Exchange:
             self._over()
             if self._fault is not None:
                 raise Unreachable(self._fault, str(self._origin)) from None
-            if isinstance(error, CancelledError | Unreachable):
+            if isinstance(error, CancelledError | RemoteFailure):
                 raise
             if self._producer is not None and self._producer.error is not None:
                 raise self._producer.error from None
@@ -134,29 +151,16 @@ class Exchange:
                 raise _broken(error) from error
             raise
 
-    def _headers_to_send(self) -> Headers:
-        headers = Headers()
-        for name, value in self._headers:
-            headers.addRawHeader(name, value)
-        if not headers.hasHeader(b"host"):
-            headers.addRawHeader(b"host", self._origin.host_header)
-        return headers
-
     def _answer(self) -> Answer:
-        response = self._response
-        assert response is not None
-        if self._early and response.code < 400:
-            raise Unreachable(Fault.BROKEN, f"answered {response.code} before the request was sent")
-        headers = {
-            name.lower(): b", ".join(values) for name, values in response.headers.getAllRawHeaders()
-        }
-        length: int | None = None
+        head = self._head
+        assert head is not None
+        if self._early and head.status < 400:
+            raise Unreachable(Fault.BROKEN, f"answered {head.status} before the request was sent")
+        length = head.length
         if self._method == "HEAD":
-            announced = headers.get(b"content-length", b"")
+            announced = head.fields.get(b"content-length", b"")
             length = int(announced) if announced.isdigit() else None
-        elif response.length is not UNKNOWN_LENGTH:
-            length = response.length
-        return Answer(response.code, headers, length, self._body)
+        return Answer(head.status, head.fields, length, self.body)
 
     # As the agent under treq
 
@@ -167,72 +171,122 @@ class Exchange:
         headers: Headers | None = None,
         bodyProducer: IBodyProducer | None = None,
     ) -> Deferred[IResponse]:
-        """See ``IAgent``.  The URI is that of the request this was made for, whatever is asked."""
-        assert headers is not None
-        return Deferred.fromCoroutine(self._send(method, headers, bodyProducer))
+        """See ``IAgent``.  URI and headers are those of the request this was made for, whatever is
+        asked."""
+        self._bytes = self._bytes_of(method)
+        answered: Deferred[IResponse] = Deferred(self._given_up)
+        self._answered = answered
+        connection = self._connections.at_once(self._origin)
+        if connection is not None:
+            self._holds_turn = True
+            self._send(connection, method, bodyProducer)
+        else:
+            self._connecting = Deferred.fromCoroutine(self._connect(method, bodyProducer))
+            self._connecting.addErrback(self._failed)
+        return answered
 
-    async def _send(
-        self, method: bytes, headers: Headers, producer: IBodyProducer | None
-    ) -> IResponse:
-        wanted = [value for name, value in self._headers if name == b"accept-encoding"]
-        headers.setRawHeaders(b"accept-encoding", wanted or [b"identity"])
-        protocol = self._protocol = await self._connected()
-        persistent = self._origin not in self._connections.closing
-        sent = Request(  # type: ignore[no-untyped-call]
-            method, self._target, headers, producer, persistent=persistent
-        )
-        if producer is None:
-            self._countdown.start(self._head_seconds, Fault.HEAD_TIMEOUT)
-        answered = protocol.request(sent)
-        if protocol.state == "TRANSMITTING":
-            assert protocol._responseDeferred is not None
-            protocol._responseDeferred.addCallback(self._answered_while_sending)
-        response = await answered
-        self._take(response)
-        return _Undecoded(response)
-
-    async def _connected(self) -> HTTP11ClientProtocol:
+    async def _connect(self, method: bytes, producer: IBodyProducer | None) -> None:
         connections, origin = self._connections, self._origin
         self._countdown.start(connections.limits.turn, Fault.BUSY)
         await connections.turn()
         self._holds_turn = True
         self._countdown.start(connections.limits.connect, Fault.CONNECT_TIMEOUT)
         try:
-            return await connections.pool.getConnection(
-                (origin, origin in connections.closing), connections.endpoint_for(origin)
-            )
+            connection = await connections.connect(origin)
         except Exception as error:
             if isinstance(error, CancelledError):
                 raise
             raise Unreachable(Fault.CONNECT, f"{origin}: {error}") from error
         finally:
             self._countdown.stop()
+        self._connecting = None
+        self._send(connection, method, producer)
+
+    def _send(
+        self, connection: ClientConnection, method: bytes, producer: IBodyProducer | None
+    ) -> None:
+        self._connection = connection
+        self.body.flow = connection
+        if producer is None:
+            self._countdown.start(self._head_seconds, Fault.HEAD_TIMEOUT)
+        to_send, self._bytes = self._bytes, b""
+        connection.ask(
+            self,
+            to_send,
+            method == b"HEAD",
+            producer,
+            chunked=producer is not None and self._length is None,
+        )
+
+    def _bytes_of(self, method: bytes) -> bytes:
+        """The head, and a body that is at hand.
+
+        :raises RemoteFailure: it would not be one head.
+        """
+        lines = [b"%b %b HTTP/1.1\r\n" % (method, self._target)]
+        lines += [b"%b: %b\r\n" % header for header in self._headers]
+        names = {name for name, _ in self._headers}
+        if b"host" not in names:
+            lines.append(b"host: %b\r\n" % self._origin.host_header)
+        if b"accept-encoding" not in names:
+            lines.append(b"accept-encoding: identity\r\n")
+        if self._producer is not None:
+            if self._length is None:
+                lines.append(b"transfer-encoding: chunked\r\n")
+            else:
+                lines.append(b"content-length: %d\r\n" % self._length)
+        elif self._at_hand or self._method in _WITH_CONTENT:
+            lines.append(b"content-length: %d\r\n" % len(self._at_hand))
+        if self._connections.closes(self._origin):
+            lines.append(b"connection: close\r\n")
+        lines.append(b"\r\n")
+        head = b"".join(lines)
+        if head.count(b"\n") != len(lines) or _HEAD.fullmatch(head) is None:
+            raise RemoteFailure("the request has a target or a header that cannot be sent")
+        at_hand, self._at_hand = self._at_hand, b""
+        return head + at_hand if at_hand else head
+
+    def _given_up(self, _: Deferred[IResponse]) -> None:
+        """Nobody waits for the answer any more."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+
+    def _failed(self, failure: Failure) -> None:
+        answered = self._answered
+        if answered is not None and not answered.called:
+            answered.errback(failure)
 
     def _sent(self) -> None:
         """The whole request was given to the transport: from now on it is the server's time."""
-        if self._response is None:
+        if self._head is None:
             self._countdown.start(self._head_seconds, Fault.HEAD_TIMEOUT)
 
-    def _answered_while_sending(self, response: IResponse) -> IResponse:
-        producer = self._producer
-        if producer is not None and not producer.finished:
-            self._early = True
-            producer.stopProducing()
-            self._countdown.start(self._connections.limits.stall, Fault.STALLED)
-        self._take(response)
-        return response
+    # As the asker of a connection
 
-    def _take(self, response: IResponse) -> None:
-        """The head of the answer is there: let its body come."""
-        if self._response is None:
-            self._response = response
-            if not self._early:
-                self._countdown.stop()
-            if response.version < _PERSISTENT:
-                self._connections.closing.add(self._origin)
-            if response.length is not UNKNOWN_LENGTH:
-                self._body.length = response.length
-            response.deliverBody(self._body)  # type: ignore[no-untyped-call]
+    def answered(self, head: AnswerHead, whole: bool) -> None:
+        """See :class:`Asker`."""
+        self._head = head
+        self._countdown.stop()
+        if not whole:
+            self._early = True
+            if self._producer is not None:
+                self._producer.stopProducing()
+        if head.minor == 0:
+            self._connections.it_closes(self._origin)
+
+    def announce(self) -> None:
+        """See :class:`Asker`."""
+        assert self._head is not None
+        assert self._answered is not None
+        if not self._answered.called:
+            self._answered.callback(Unseen(self._head.status))
+
+    def lost(self, error: BaseException) -> None:
+        """See :class:`Asker`."""
+        if self._head is None:
+            self._failed(Failure(error))  # type: ignore[no-untyped-call]
+        else:
+            self.body.lost()
 
     # Its end
 
@@ -241,20 +295,16 @@ class Exchange:
             self._fault = fault
             self._asked.cancel()
         else:
-            self._body.fail(Unreachable(fault, str(self._origin)))
+            self.body.fail(Unreachable(fault, str(self._origin)))
 
     def _cut(self) -> None:
-        if (protocol := self._protocol) is not None and protocol.state != "QUIESCENT":
-            transport: Any = protocol.transport
-            if transport is not None:
-                transport.abortConnection()
+        if (connection := self._connection) is not None:
+            connection.cut(self)
 
     def _over(self) -> None:
-        """The connection is given back to the pool, or gone."""
+        """The connection is given back, or gone."""
         self._countdown.end()
-        if self._early:
-            self._cut()  # the rest of the request will not be sent
-        self._protocol = None
+        self._connection = None
         if self._producer is not None:
             self._producer.stopProducing()
         if self._holds_turn:
@@ -262,33 +312,8 @@ class Exchange:
             self._connections.release()
 
 
-class _Undecoded(proxyForInterface(IResponse)):  # type: ignore[misc]  # made at run time
-    """An answer for treq that looks as if it were not encoded, so that nothing decodes it."""
-
-    def __init__(self, original: IResponse) -> None:
-        self.original = original
-        self._headers: Headers = original.headers.copy()
-        self._headers.removeHeader(b"content-encoding")
-
-    @property
-    def headers(self) -> Headers:
-        """All but Content-Encoding."""
-        return self._headers
-
-
-def _broken(error: Exception) -> Unreachable | CancelledError:
-    """What an error of twisted.web means; it wraps cancellations too."""
-    pending: list[BaseException] = [error]
-    causes: list[str] = []
-    while pending:
-        cause = pending.pop()
-        reasons: Sequence[Any] = getattr(cause, "reasons", ())
-        if isinstance(cause, CancelledError):
-            return cause
-        if isinstance(cause, TLSError | VerificationError):
-            return Unreachable(Fault.TLS, f"{type(cause).__name__}: {cause}")
-        if reasons:
-            pending.extend(reason.value for reason in reasons)
-        else:
-            causes.append(f"{type(cause).__name__}: {cause}".rstrip(": "))
-    return Unreachable(Fault.BROKEN, ", ".join(causes))
+def _broken(error: Exception) -> Unreachable:
+    """What it means that a connection ended."""
+    name = f"{type(error).__name__}: {error}".rstrip(": ")
+    fault = Fault.TLS if isinstance(error, TLSError | VerificationError) else Fault.BROKEN
+    return Unreachable(fault, name)

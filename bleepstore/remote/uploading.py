@@ -32,6 +32,15 @@ class BytesSource:
         self._data = data
         self._at = 0
 
+    def __len__(self) -> int:
+        return len(self._data) - self._at
+
+    def all(self) -> bytes:
+        """What is left, at once."""
+        data = self._data[self._at :] if self._at else self._data
+        self._at = len(self._data)
+        return data
+
     async def read(self) -> bytes:
         """See :class:`ByteSource`."""
         if self._at == 0 and len(self._data) <= PIECE:

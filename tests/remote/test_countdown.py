@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from twisted.internet.task import Clock
 
-from bleepstore.remote.countdown import Countdown
+from bleepstore.remote.countdown import Countdown, Deadlines
 from bleepstore.remote.failures import Fault
 
 
@@ -14,7 +14,7 @@ class World:
         self.clock = Clock()
         self.over: list[tuple[float, Fault]] = []
         self.countdown = Countdown(
-            self.clock, lambda fault: self.over.append((self.clock.seconds(), fault))
+            Deadlines(self.clock), lambda fault: self.over.append((self.clock.seconds(), fault))
         )
 
     def run(self) -> None:
