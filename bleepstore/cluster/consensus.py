@@ -71,6 +71,7 @@ class Consensus:
     :param on_fatal: called once, with the reason, when the node must end: nothing is sent or
         answered any more.
     :param on_leader: called with the id of the leader whenever it changes; empty: none is known.
+    :param steady: see ``Surroundings``; the clock's if None.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class Consensus:
         introduce: Callable[[Identity], object] = lambda identity: None,
         admit: Callable[[bytes], object] = lambda data: None,
         on_leader: Callable[[str], object] = lambda node_id: None,
+        steady: Callable[[], float] | None = None,
     ) -> None:
         self.node_id = node_id
         self._around = Surroundings(
@@ -103,6 +105,7 @@ class Consensus:
             admit,
             on_fatal,
             on_leader,
+            steady or clock.seconds,
         )
         self._jitter = jitter
         self._members = members

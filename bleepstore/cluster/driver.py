@@ -60,6 +60,7 @@ class Surroundings(Struct, frozen=True):
     :ivar admit: raises ValueError for what a peer proposes and the state could not apply.
     :ivar on_fatal: called once, with the reason, when the node must end.
     :ivar on_leader: called with the id of the leader whenever it changes; empty: none is known.
+    :ivar steady: seconds by a clock that nobody sets, for leases.  The reactor's is the wall clock.
     """
 
     node_id: str
@@ -72,6 +73,7 @@ class Surroundings(Struct, frozen=True):
     admit: Callable[[bytes], object]
     on_fatal: Callable[[str], object]
     on_leader: Callable[[str], object]
+    steady: Callable[[], float]
 
 
 class Driver:
@@ -105,7 +107,7 @@ class Driver:
         self._turning: IDelayedCall | None = None
         self._under_way: set[Deferred[None]] = set()
         self._idle: list[Deferred[None]] = []
-        self._ticked = around.clock.seconds()
+        self._ticked = around.steady()
         self._contexts = 0
         self._arrived: dict[SnapshotMark, str] = {}
         self._leader = (0, "")
@@ -253,7 +255,7 @@ class Driver:
         never believe that less time has passed than has, so it is given all of them, and before
         it answers anything (thesis section 6.4.1: a lease rests on bounded clock drift).
         """
-        settings, now = self.around.settings, self._clock.seconds()
+        settings, now = self.around.settings, self.around.steady()
         if settings.core.lease_reads and self.raft.is_leader:
             passed = int((now - self._ticked) / settings.tick)
             ticks = min(passed, 2 * settings.core.election_ticks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping
 from random import SystemRandom
 
@@ -34,6 +35,13 @@ from bleepstore.node.reactor import INodeReactor
 from bleepstore.node.services import STOP_SECONDS
 from bleepstore.observability.families import Distribution, Family
 from bleepstore.observability.health import Unusable
+
+
+def steady() -> float:
+    """Seconds that pass, also while the machine sleeps, and that nobody sets."""
+    if hasattr(time, "CLOCK_BOOTTIME"):  # Linux
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
 
 
 class ClusterParts(Struct, frozen=True):
@@ -130,6 +138,7 @@ def build_cluster(
         introduce=introduce,
         admit=_require_known,
         on_leader=led,
+        steady=steady,
     )
     metadata = ReplicatedMetadata(
         replica,

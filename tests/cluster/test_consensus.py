@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -289,7 +290,23 @@ def test_a_leader_that_was_replaced_serves_no_read(world: World) -> None:
     assert old.commands == [b"old", b"new"]
 
 
-def test_a_leader_by_lease_that_stood_still_does_not_believe_in_its_lease(world: World) -> None:
+class SetBack:
+    """A wall clock that is set back an hour: what waits for it waits an hour more."""
+
+    def __init__(self, clock: Any) -> None:
+        self._clock = clock
+
+    def seconds(self) -> float:
+        return float(self._clock.seconds()) - 3600
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._clock, name)
+
+
+@pytest.mark.parametrize("set_back", [False, True])
+def test_a_leader_by_lease_that_stood_still_does_not_believe_in_its_lease(
+    world: World, set_back: bool
+) -> None:
     world.settings = replace(SETTINGS, core=replace(SETTINGS.core, lease_reads=True))
     world.add(*ALL)
     old = world.leader
@@ -303,6 +320,8 @@ def test_a_leader_by_lease_that_stood_still_does_not_believe_in_its_lease(world:
     assert driver is not None
     assert driver._ticking is not None
     driver._ticking.cancel()  # as if the process were stopped
+    if set_back:
+        driver._clock = SetBack(world.clock)  # type: ignore[assignment]  # as much as is used
     world.until(lambda: any(n.role == "leader" for n in world.nodes.values() if n is not old))
     new = next(n for n in world.nodes.values() if n.role == "leader" and n is not old)
     world.run(new.consensus.propose(b"new"))
