@@ -8,15 +8,16 @@ queries are given encoded, as they will be sent, and are signed as they are.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from msgspec import Struct
 
 from bleepstore.auth.canonical import (
     Pair,
     Signable,
+    SignedHeaders,
     canonical_request,
     encode_component,
-    header_lines,
     header_map,
     scope_of,
     split_query,
@@ -82,11 +83,11 @@ class Signer(Struct, frozen=True):
         :param time: milliseconds since the epoch.
         """
         date = amz_date(time)
-        scope = self._scope(date)
+        scope, key = self._scope(date), self._key(date)
         sent = (*headers, (b"x-amz-content-sha256", payload), (b"x-amz-date", date))
         path, query = split_target(target)
         request = _signable(method, path, split_query(query), sent, payload)
-        signature = self._signature(date, scope, request)
+        signature = _signature(key, date, scope, request)
         authorization = b"AWS4-HMAC-SHA256 Credential=%b/%b, SignedHeaders=%b, Signature=%b" % (
             self.access_key.encode(),
             scope,
@@ -95,7 +96,7 @@ class Signer(Struct, frozen=True):
         )
         return SignedRequest(
             (*sent, (b"authorization", authorization)),
-            RunningSignature(self._key(date), date, scope, signature),
+            RunningSignature(key, date, scope, signature),
         )
 
     def presign(
@@ -114,7 +115,7 @@ class Signer(Struct, frozen=True):
         """
         date = amz_date(time)
         scope = self._scope(date)
-        names = b";".join(_signed_names(headers))
+        names = b";".join(_signed(tuple([name for name, _ in headers])).names)
         path, query = split_target(target)
         parameters = b"&".join(
             (
@@ -128,33 +129,39 @@ class Signer(Struct, frozen=True):
             )
         )
         request = _signable(method, path, split_query(parameters), headers, payload)
-        signature = self._signature(date, scope, request)
+        signature = _signature(self._key(date), date, scope, request)
         return b"%b?%b&X-Amz-Signature=%b" % (path, parameters, signature)
 
     def _scope(self, date: bytes) -> bytes:
         return scope_of(date[:8], self.region.encode(), self.service.encode())
 
     def _key(self, date: bytes) -> bytes:
-        return derive_key(self.secret_key, date[:8], self.region.encode(), self.service.encode())
-
-    def _signature(self, date: bytes, scope: bytes, request: Signable) -> bytes:
-        text = string_to_sign(date, scope, canonical_request(request))
-        return signature_of(self._key(date), text)
+        return _usual_key(self.secret_key, date[:8], self.region.encode(), self.service.encode())
 
 
-def _signed_names(headers: Sequence[Pair]) -> list[bytes]:
-    return sorted({name for name, _ in headers} - _UNSIGNED_HEADERS)
+_usual_key = lru_cache(maxsize=16)(derive_key)
+"""The keys of a day and of the one before it, of the few identities that this process has."""
+
+
+def _signature(key: bytes, date: bytes, scope: bytes, request: Signable) -> bytes:
+    return signature_of(key, string_to_sign(date, scope, canonical_request(request)))
+
+
+@lru_cache(maxsize=64)
+def _signed(names: tuple[bytes, ...]) -> SignedHeaders:
+    """Those of some headers that are signed; requests of one kind have the same."""
+    return SignedHeaders(b";".join(sorted(set(names) - _UNSIGNED_HEADERS)))
 
 
 def _signable(
     method: bytes, path: bytes, query: Sequence[Pair], headers: Sequence[Pair], payload: bytes
 ) -> Signable:
-    names = _signed_names(headers)
+    signed = _signed(tuple([name for name, _ in headers]))
     return Signable(
         method,
         path,
         tuple(query),
-        header_lines(header_map(headers), names),
-        b";".join(names),
+        signed.lines(header_map(headers)),
+        b";".join(signed.names),
         payload,
     )

@@ -64,7 +64,12 @@ def amz_date(time: int) -> bytes:
 
     :raises OverflowError: it lies outside the years 1 to 9999.
     """
-    return _moment(time).strftime("%Y%m%dT%H%M%SZ").rjust(AMZ_DATE_LENGTH, "0").encode()
+    return _amz_date(time // 1000)
+
+
+@lru_cache(maxsize=16)  # requests of one second share one date
+def _amz_date(seconds: int) -> bytes:
+    return _moment(seconds * 1000).strftime("%Y%m%dT%H%M%SZ").rjust(AMZ_DATE_LENGTH, "0").encode()
 
 
 def iso_date(time: int) -> str:

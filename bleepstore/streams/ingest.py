@@ -1,7 +1,7 @@
 """The write path: a payload is read to its end, hashed, checked and stored.
 
 A small body becomes inline bytes: on the reactor's thread, in one go, without a hop.  A large one
-becomes a blob (``batches`` has how).
+becomes a blob (``batches`` has how), as does a small one where the store wants no inline objects.
 
 Whatever goes wrong (a digest, a length, the network, the disk, a cancelled wait), nothing is left.
 
@@ -31,9 +31,14 @@ from bleepstore.model.objects import Extent
 from bleepstore.shares import Share
 from bleepstore.streams.batches import Batches
 from bleepstore.streams.digests import Digests, decode_base64, decode_content_md5, encode_base64
+from bleepstore.streams.threads import ImmediateThreads
 
 INLINE_MAX = 16 * 1024
 """Bytes up to which a body is kept beside its metadata; above it a file costs no more."""
+
+AT_ONCE = INLINE_MAX
+"""Bytes up to which a body is hashed on the reactor's thread though it is not kept inline: to wait
+for a thread costs more."""
 
 BATCHES = 4 * 1024 * 1024
 """Bytes that one batch of each large body may take; there are a few of each (``batches``)."""
@@ -94,6 +99,8 @@ class Ingest:
     ) -> None:
         self._blobs = blobs
         self._threads = threads
+        self._small = ImmediateThreads()
+        self._small_max = -1 if blobs.capabilities.inline_small else AT_ONCE
         self._new_blob_id = new_blob_id
         self._share = Share(BATCHES)
         self._inline_max = inline_max if blobs.capabilities.inline_small else -1
@@ -170,7 +177,9 @@ class Ingest:
         """Store a body in a blob: what was read of it already, and the rest."""
         blob_id = self._new_blob_id()
         writer = await self._blobs.create(blob_id, placement)
-        upload = Batches(writer, self._threads, checks.sha256, checks.algorithms, self._share)
+        length = payload.length
+        threads = self._threads if length is None or length > self._small_max else self._small
+        upload = Batches(writer, threads, checks.sha256, checks.algorithms, self._share)
         self._share.enter()
         try:
             for piece in pieces:

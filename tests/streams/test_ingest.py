@@ -29,7 +29,7 @@ from bleepstore.model.checksums import Checksum, ChecksumAlgorithm
 from bleepstore.model.objects import Extent
 from bleepstore.streams import batches
 from bleepstore.streams.digests import Digests, encode_base64
-from bleepstore.streams.ingest import Expectations, Ingest, Ingested
+from bleepstore.streams.ingest import AT_ONCE, Expectations, Ingest, Ingested
 from bleepstore.streams.threads import ImmediateThreads
 from tests.objectstore.driving import Running, run
 from tests.streams.stores import Ledger, Payload
@@ -174,6 +174,15 @@ def test_a_small_body_at_hand_never_suspends() -> None:
 
 def read_only() -> World:
     return World(Ledger(read_only="there are reasons"))
+
+
+def test_a_small_body_that_is_not_kept_inline_waits_for_no_thread() -> None:
+    blobs = Ledger(inline_small=False)
+    threads = HeldThreads()
+    world = World(blobs, threads)
+    started = world.start(whole(b"x" * AT_ONCE), ANYTHING)
+    assert started.result().md5 == hashlib.md5(b"x" * AT_ONCE).hexdigest()
+    assert not world.start(whole(b"x" * (AT_ONCE + 1)), ANYTHING).done
 
 
 def test_what_fits_inline_needs_no_blob() -> None:
