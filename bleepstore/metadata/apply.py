@@ -15,6 +15,7 @@ from bleepstore.metadata.apply_housekeeping import (
 )
 from bleepstore.metadata.apply_intents import forget_intent, recorder
 from bleepstore.metadata.apply_objects import (
+    check_put,
     copy_object,
     delete_object,
     delete_objects,
@@ -44,7 +45,7 @@ APPLY: dict[type[Command], Callable[[Transaction, Any], Steps[Result]]] = {
     commands.OpenEpoch: open_epoch,
     commands.ForgetBlobs: forget_blobs,
     commands.RecordIntent: recorder(
-        {commands.PutObject: put_object, commands.CompleteUpload: complete_upload}
+        {commands.PutObject: check_put}, {commands.CompleteUpload: complete_upload}
     ),
     commands.ForgetIntent: forget_intent,
 }

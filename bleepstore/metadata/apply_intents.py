@@ -10,30 +10,36 @@ from bleepstore.metadata.records import encode_intent
 from bleepstore.metadata.transaction import Steps, Transaction
 from bleepstore.model.commands import Command, Done, ForgetIntent, RecordIntent, Result, decode
 
+Check = Callable[[Transaction, Any], object]
 Apply = Callable[[Transaction, Any], Steps[Result]]
 
 
 def recorder(
-    rehearsed: Mapping[type[Command], Apply],
+    checked: Mapping[type[Command], Check], rehearsed: Mapping[type[Command], Apply]
 ) -> Callable[[Transaction, RecordIntent], Steps[Done]]:
     """The function that applies RecordIntent.
 
-    :param rehearsed: the commands that an intent may hold, with what applies them.
+    :param checked: commands that an intent may hold, with all that refuses them; it only reads.
+    :param rehearsed: others, with what applies them.
     """
 
     def record_intent(tx: Transaction, command: RecordIntent) -> Steps[Done]:
         """See :class:`RecordIntent`.
 
-        The rehearsal is the command itself, applied and rolled back: so it refuses what the
-        command will refuse, as long as nobody changes the key between the two.
+        What refuses the command is asked beforehand.  Where that is not apart from what applies
+        it, the rehearsal is the command itself, applied and rolled back.  So what the command will
+        refuse is refused here, as long as nobody changes the key between the two.
         """
         intent = command.intent
+        final = decode(intent.command) if intent.command else None
+        check = checked.get(type(final)) if final is not None else None
+        if check is not None:
+            check(tx, final)
         tx.execute(
             "INSERT OR REPLACE INTO intents VALUES (?, ?, ?)",
             (intent.intent_id, tx.bucket_id(intent.bucket), encode_intent(intent)),
         )
-        if intent.command:
-            final = decode(intent.command)
+        if final is not None and check is None:
             tx.write_contents()  # those of the commands before must not be rolled back with it
             counters, written = tx.counters(), tx.written
             tx.execute("SAVEPOINT rehearsal")
@@ -64,6 +70,17 @@ def has_intent(tx: Transaction, intent_id: str) -> bool:
     """Whether an intent is recorded."""
     found = tx.execute("SELECT 1 FROM intents WHERE intent_id = ?", (intent_id,))
     return found.fetchone() is not None
+
+
+def take_intent(tx: Transaction, intent_id: str) -> None:
+    """End the intent that a command was recorded for; it must not be refused after that.
+
+    :raises OperationAborted: the intent has ended already.
+    """
+    if intent_id:
+        gone = tx.execute("DELETE FROM intents WHERE intent_id = ?", (intent_id,))
+        if not gone.rowcount:
+            raise OperationAborted
 
 
 def end_intent(tx: Transaction, intent_id: str, displaced: str) -> None:

@@ -10,7 +10,7 @@ from bleepstore.errors import (
     SourceChanged,
     StoreError,
 )
-from bleepstore.metadata.apply_intents import end_intent, require_intent
+from bleepstore.metadata.apply_intents import end_intent, take_intent
 from bleepstore.metadata.contents import add_content, hold_blobs, share_content
 from bleepstore.metadata.records import encode_acl
 from bleepstore.metadata.transaction import Steps, Transaction
@@ -40,14 +40,23 @@ from bleepstore.model.conditions import check_write
 TARGETS_PER_STEP = 16
 
 
-def put_object(tx: Transaction, command: PutObject) -> Steps[Written]:
-    """See :class:`PutObject`."""
-    key = command.key.encode()
-    bucket_id, current = find_current(tx, command.bucket, key)
+def check_put(tx: Transaction, command: PutObject) -> tuple[int, Found | None]:
+    """All that refuses a PutObject but the end of its intent; gives bucket and current version.
+
+    :raises StoreError: it is refused.
+    """
+    bucket_id, current = find_current(tx, command.bucket, command.key.encode())
     if command.conditions is not None:
         check_write(command.conditions, current.etag if current else None)
+    return bucket_id, current
+
+
+def put_object(tx: Transaction, command: PutObject) -> Steps[Written]:
+    """See :class:`PutObject`."""
+    bucket_id, current = check_put(tx, command)
     if command.intent:
-        require_intent(tx, command.intent)
+        take_intent(tx, command.intent)
+    key = command.key.encode()
     manifest = command.manifest
     content_id = add_content(tx, manifest)
     inline = not any(extent.blob_id for extent in manifest.extents)
@@ -70,8 +79,8 @@ def put_object(tx: Transaction, command: PutObject) -> Steps[Written]:
         part_count=len(manifest.parts),
         inline=inline,
     )
-    if command.intent or command.displaced:
-        end_intent(tx, command.intent, command.displaced)
+    if command.displaced:
+        end_intent(tx, "", command.displaced)
     return Written(
         version_id=command.version_id,
         etag=command.etag,

@@ -258,7 +258,7 @@ class InPlacePublisher(Publisher):
                         raise
                     return result
                 recorded = False
-                return await self._settling.commit(intent, placed)
+                return await self._settling.commit(intent, placed, final)
             raise OperationAborted
         finally:
             self._begun.pop(intent.blob_id, None)

@@ -150,13 +150,14 @@ class Settling:
         await self._metadata.submit(ForgetIntent(at=self._now(), intent_id=intent.intent_id))
         self._ended(intent)
 
-    async def commit(self, intent: Intent, locator: str) -> Result:
+    async def commit(self, intent: Intent, locator: str, final: Final | None = None) -> Result:
         """Commit the command of an intent whose bytes lie under the name.
 
+        :param final: the command, if it is at hand.
         :raises StoreError: it is not certain that it was committed; the intent is pending.
         """
         self.leave(intent)
-        command = decode(intent.command)
+        command = decode(intent.command) if final is None else final
         assert isinstance(command, Final), "no other command is recorded"
         result = await self._metadata.submit(located(command, locator))
         self._ended(intent)
