@@ -23,7 +23,7 @@ from zope.interface import implementer
 
 from bleepstore.blobs.azure_blocks import JoinedBlob, SentBlob, crc64, for_each
 from bleepstore.blobs.azure_calls import AzureCalls, translated
-from bleepstore.blobs.azure_messages import Run, allowed_name, description_headers
+from bleepstore.blobs.azure_messages import Run, allowed_name, block_id, description_headers
 from bleepstore.blobs.chunked_writer import CHUNKS, FACTOR, ChunkedWriter, Kept, Staged
 from bleepstore.blobs.cloud_names import CloudNames
 from bleepstore.blobs.cloud_store import CloudStore, Nothing, located, open_run
@@ -38,6 +38,7 @@ from bleepstore.interfaces.lifecycle import IPart
 from bleepstore.model.locators import OBJECT, PART, UPLOAD, Locator, parse_locator
 from bleepstore.model.objects import Extent, PlacedPart
 from bleepstore.remote.downloading import ResponseBody
+from bleepstore.remote.requests import Header
 from bleepstore.shares import Share
 
 _log = Logger()
@@ -136,10 +137,39 @@ class AzureBlobStore(CloudStore):
         headers = description_headers(placement.description, blob_id)
 
         async def place(expected: str) -> Locator:
-            tag = await self._calls.put(name, gathered.data, gathered.crc, headers, expected)
+            tag = await self._put(name, blob_id, gathered, headers, expected)
             return Locator(blob_id, OBJECT, tag, name)
 
         self._stage(blob_id, _Ready(place, gathered.size))
+
+    async def _put(
+        self,
+        name: str,
+        blob_id: str,
+        gathered: Staged[Run],
+        headers: Sequence[Header],
+        expected: str,
+    ) -> str:
+        """Make a blob of a small body, and give its tag.
+
+        Where there is no blob yet, blocks that others have copied for theirs are in the way of
+        Put Blob (Microsoft's emulator takes them for one), and not of Put Block List.
+
+        :raises Displaced: not what is expected lies there.
+        """
+        calls, data = self._calls, gathered.data
+        try:
+            return await calls.put(name, data, gathered.crc, headers, expected)
+        except Displaced:
+            if expected or await calls.look(name) is not None:
+                raise
+            blocks = [block_id(blob_id, 0)] if data else []
+            for block in blocks:
+                await calls.put_block(name, block, data, gathered.crc)
+            tag = await calls.put_block_list(name, blocks, headers, expected)
+            if tag is None:
+                raise
+            return tag
 
     def _stage_part(self, blob_id: str, placement: Placement, gathered: Staged[Run]) -> None:
         name, made = _part_name(placement, blob_id), gathered.made
