@@ -36,7 +36,7 @@ HOLD: Final = 64 * 1024
 """Bytes of one connection that may wait for the end of the turn."""
 
 CROWD: Final = 32
-"""Connections after which those that wait leave before the end of the turn."""
+"""Connections after which those that wait leave before the end of the turn, usually."""
 
 
 class StreamTransport(Protocol):
@@ -59,12 +59,14 @@ class Departures:
     """Connections with small answers that leave together at the end of the reactor's turn.
 
     :param clock: its ``callLater(0, …)`` is the end of the turn.
+    :param crowd: connections after which those that wait leave before that.
     """
 
-    __slots__ = ("_clock", "_due", "_waiting")
+    __slots__ = ("_clock", "_crowd", "_due", "_waiting")
 
-    def __init__(self, clock: IReactorTime) -> None:
+    def __init__(self, clock: IReactorTime, crowd: int = CROWD) -> None:
         self._clock = clock
+        self._crowd = crowd
         self._due = False
         self._waiting: list[SocketOutbound] = []
 
@@ -75,7 +77,7 @@ class Departures:
         if not self._due:
             self._due = True
             self._clock.callLater(0, self._end_of_turn)
-        elif len(waiting) >= CROWD:
+        elif len(waiting) >= self._crowd:
             self._depart()
 
     def _end_of_turn(self) -> None:
