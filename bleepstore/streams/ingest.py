@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from msgspec import Struct
+from twisted.internet.defer import Deferred
 
 from bleepstore.errors import (
     BadDigest,
@@ -23,7 +24,7 @@ from bleepstore.errors import (
     NotImplemented,
     XAmzContentSHA256Mismatch,
 )
-from bleepstore.interfaces.blobs import IBlobStore, Placement
+from bleepstore.interfaces.blobs import IBlobStore, IBlobWriter, Placement
 from bleepstore.interfaces.http import IPayload
 from bleepstore.interfaces.threads import IThreads
 from bleepstore.model.checksums import Checksum, ChecksumAlgorithm
@@ -31,7 +32,6 @@ from bleepstore.model.objects import Extent
 from bleepstore.shares import Share
 from bleepstore.streams.batches import Batches
 from bleepstore.streams.digests import Digests, decode_base64, decode_content_md5, encode_base64
-from bleepstore.streams.threads import ImmediateThreads
 
 INLINE_MAX = 16 * 1024
 """Bytes up to which a body is kept beside its metadata; above it a file costs no more."""
@@ -99,11 +99,11 @@ class Ingest:
     ) -> None:
         self._blobs = blobs
         self._threads = threads
-        self._small = ImmediateThreads()
-        self._small_max = -1 if blobs.capabilities.inline_small else AT_ONCE
         self._new_blob_id = new_blob_id
         self._share = Share(BATCHES)
-        self._inline_max = inline_max if blobs.capabilities.inline_small else -1
+        inline = blobs.capabilities.inline_small
+        self._inline_max = inline_max if inline else -1
+        self._at_once = inline_max if inline else AT_ONCE
         self._read_only = blobs.capabilities.read_only
 
     async def take(
@@ -133,11 +133,11 @@ class Ingest:
         checks = _Checks(expectations)
         pieces: list[bytes] = []
         size = 0
-        if length is None or length <= self._inline_max:
+        if length is None or length <= self._at_once:
             while data := await payload.read():
                 pieces.append(data)
                 size += len(data)
-                if size > self._inline_max:
+                if size > self._at_once:
                     if self._read_only:
                         raise self._no_blob()
                     break
@@ -147,11 +147,15 @@ class Ingest:
                 digests = Digests(sha256=checks.sha256, algorithms=checks.algorithms)
                 digests.update(body)
                 checksum = checks.require(payload, digests, digests)
+                if size <= self._inline_max:
+                    extents = (Extent(size, data=body),) if size else ()
+                else:
+                    extents = (await self._store_small(body, placement),)
                 return Ingested(
                     size=size,
                     md5=digests.md5_hex(),
                     checksum=checksum,
-                    extents=(Extent(size, data=body),) if size else (),
+                    extents=extents,
                     scrub=checksum
                     if checksum.algorithm is _CRC64NVME
                     else digests.checksum(_CRC64NVME),
@@ -166,6 +170,23 @@ class Ingest:
             MaxSizeAllowed=str(limit),
         )
 
+    async def _store_small(self, body: bytes, placement: Placement) -> Extent:
+        """Store a body that is at hand, and is what the client says, in a blob."""
+        if self._read_only:
+            raise self._no_blob()
+        blob_id = self._new_blob_id()
+        writer = await self._blobs.create(blob_id, placement)
+        try:
+            if body:
+                await writer.write(body)
+            await writer.finish()
+        except Exception:  # a cancelled wait too; a second one does not reach the cleaning
+            cleaned: Deferred[None] = Deferred()
+            Deferred.fromCoroutine(_aborted(writer)).chainDeferred(cleaned)
+            await cleaned
+            raise
+        return Extent(len(body), blob_id)
+
     async def _store(
         self,
         payload: IPayload,
@@ -177,9 +198,7 @@ class Ingest:
         """Store a body in a blob: what was read of it already, and the rest."""
         blob_id = self._new_blob_id()
         writer = await self._blobs.create(blob_id, placement)
-        length = payload.length
-        threads = self._threads if length is None or length > self._small_max else self._small
-        upload = Batches(writer, threads, checks.sha256, checks.algorithms, self._share)
+        upload = Batches(writer, self._threads, checks.sha256, checks.algorithms, self._share)
         self._share.enter()
         try:
             for piece in pieces:
@@ -205,6 +224,10 @@ class Ingest:
             extents=(Extent(upload.size, blob_id),),
             scrub=upload.rest.checksum(_CRC64NVME),
         )
+
+
+async def _aborted(writer: IBlobWriter) -> None:
+    await writer.abort()
 
 
 class _Checks:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from types import TracebackType
 
 from twisted.internet.defer import Deferred
 
@@ -18,17 +19,12 @@ class Turns:
     def __init__(self) -> None:
         self._waiting: dict[str, deque[Deferred[None]]] = {}
 
-    @asynccontextmanager
-    async def of(self, name: str) -> AsyncIterator[None]:
-        """Wait for the turn of a name, and have it until the block ends.
+    def of(self, name: str) -> Turn:
+        """Wait for the turn of a name, and have it until the block ends (``async with``).
 
         Not to be nested: who has a turn and waits for another may wait for ever.
         """
-        await self._take(name)
-        try:
-            yield
-        finally:
-            self._give(name)
+        return Turn(self, name)
 
     @asynccontextmanager
     async def of_all(self, names: Iterable[str]) -> AsyncIterator[None]:
@@ -37,18 +33,19 @@ class Turns:
         taken: list[str] = []
         try:
             for name in sorted(set(names)):
-                await self._take(name)
+                await self.take(name)
                 taken.append(name)
             yield
         finally:
             for name in taken:
-                self._give(name)
+                self.give(name)
 
     def is_taken(self, name: str) -> bool:
         """Whether somebody has the turn."""
         return name in self._waiting
 
-    async def _take(self, name: str) -> None:
+    async def take(self, name: str) -> None:
+        """Wait for the turn of a name; each is given back by :meth:`give`."""
         queue = self._waiting.get(name)
         if queue is None:
             self._waiting[name] = deque()
@@ -63,7 +60,8 @@ class Turns:
                 queue.remove(turn)
             raise
 
-    def _give(self, name: str) -> None:
+    def give(self, name: str) -> None:
+        """Give a turn back."""
         queue = self._waiting[name]
         while queue:
             turn = queue.popleft()
@@ -71,3 +69,24 @@ class Turns:
                 turn.callback(None)
                 return
         del self._waiting[name]
+
+
+class Turn:
+    """The turn of one name, as a block."""
+
+    __slots__ = ("_name", "_turns")
+
+    def __init__(self, turns: Turns, name: str) -> None:
+        self._turns = turns
+        self._name = name
+
+    async def __aenter__(self) -> None:
+        await self._turns.take(self._name)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._turns.give(self._name)

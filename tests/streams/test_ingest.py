@@ -313,6 +313,33 @@ def test_a_store_that_has_no_room(place: str) -> None:
     assert_nothing_left(world)
 
 
+@pytest.mark.parametrize("place", ["fail_write", "fail_finish"])
+def test_a_store_that_has_no_room_for_a_small_body(place: str) -> None:
+    world = World(Ledger(inline_small=False))
+    setattr(world.blobs, place, InsufficientStorage())
+    with pytest.raises(InsufficientStorage):
+        world.take(whole(SMALL))
+    assert_nothing_left(world)
+
+
+def test_a_cancelled_wait_for_the_write_of_a_small_body_leaves_nothing() -> None:
+    world = World(Ledger(inline_small=False))
+    world.blobs.held = Deferred()
+    taking = world.start(whole(SMALL), ANYTHING)
+    assert world.blobs.calls == ["create", "write"]
+    taking.cancel()
+    with pytest.raises(CancelledError):
+        taking.result()
+    assert_nothing_left(world)
+
+
+def test_nothing_is_created_for_a_small_body_that_is_not_what_it_claims_to_be() -> None:
+    world = World(Ledger(inline_small=False))
+    with pytest.raises(XAmzContentSHA256Mismatch):
+        world.take(whole(SMALL), Expectations(max_size=1000, sha256="0" * 64))
+    assert world.blobs.calls == []
+
+
 def small_batches(test: Callable[..., None]) -> Callable[..., None]:
     def patched() -> None:
         with pytest.MonkeyPatch.context() as patch:
