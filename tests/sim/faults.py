@@ -339,6 +339,8 @@ class Faults:
             return
         others = sorted(voters - {leader.id})
         self._dice.shuffle(others)
+        if self._dice.random() < 0.7:  # such nodes are few
+            others.sort(key=lambda each: around.nodes[each].began)
         lost, *rest = others
         kept, away = rest[: len(voters) // 2 - 1], rest[len(voters) // 2 - 1 :]
         ours = [leader.id, *kept]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from bleepstore.cluster import founding
+from bleepstore.cluster import changes, founding
 from bleepstore.metadata import sessions
 from bleepstore.raft import following, leading, quorum, reads, replica
 from bleepstore.raft.messages import Message, Vote
@@ -58,6 +58,10 @@ async def _alone(self: founding.Founding) -> dict[str, str]:
     return {self._own.node_id: "", **{member.id: "" for member in self._others}}
 
 
+async def _no_log(self: changes.Changes, node: str, address: str, deadline: float) -> str:
+    return ""
+
+
 class Mutant(NamedTuple):
     """A defect.
 
@@ -93,6 +97,9 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "a first member begins without having met the others": Mutant(
         "lost disks", ((founding.Founding, "agree", _alone),)
+    ),
+    "a node is added without the id of its log": Mutant(
+        "lost disks", ((changes.Changes, "_log_of", _no_log),)
     ),
 }
 

@@ -89,6 +89,11 @@ class Node:
         return driver.raft if driver is not None and not driver.dead else None
 
     @property
+    def began(self) -> bool:
+        """Whether its configuration has it begin a cluster, and not join one."""
+        return bool(self._members.nodes)
+
+    @property
     def leads(self) -> bool:
         """Whether it takes itself for the leader."""
         return self.core is not None and self.core.is_leader

@@ -122,10 +122,10 @@ KINDS: dict[str, Kind] = {
         weights={"power cut": 5, "kill": 3, "blackout": 3, "slow disk": 4, "full disk": 2},
     ),
     "lost disks": Kind(
-        nodes=(3, 3, 5),
+        nodes=(2, 2, 3, 3, 5),
         pauses=(0.1, 0.2),
         paces=(2.0,),
-        weights={**dict.fromkeys(FAULTS, 0.0), "lost disk": 10, "add": 0.3, "kill": 0.2},
+        weights={**dict.fromkeys(FAULTS, 0.0), "lost disk": 10, "add": 2, "kill": 0.2},
     ),
 }
 """What there is to be tried; seeds take turns."""
