@@ -55,6 +55,24 @@ NO_BODY: Final = NoBody()
 
 
 @implementer(IBody)
+class WholeBody:
+    """A body that came with its head, as small ones commonly do: nothing is left to wait for."""
+
+    __slots__ = ("_unread", "length", "received")
+
+    complete = True
+
+    def __init__(self, data: bytes) -> None:
+        self.length = self.received = len(data)
+        self._unread = data
+
+    async def read(self) -> bytes:
+        """As :meth:`IBody.read`."""
+        data, self._unread = self._unread, b""
+        return data
+
+
+@implementer(IBody)
 class Body:
     """The body of one request.
 

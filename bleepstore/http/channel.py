@@ -31,7 +31,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from bleepstore.errors import BadRequest, IncompleteBody, RequestTimeout, SlowDown, StoreError
-from bleepstore.http.body import LARGE, NO_BODY, Body
+from bleepstore.http.body import LARGE, NO_BODY, Body, WholeBody
 from bleepstore.http.outbound import Outbound, StreamTransport, outbound_for
 from bleepstore.http.pending import HEAD_END, Pending
 from bleepstore.http.request import Request
@@ -252,18 +252,18 @@ class HTTPChannel(Protocol):
             self._refuse_plainly(417)
             return
         length = head.length
+        now = self._seconds()
         if length == 0:
-            request = Request(self, head, NO_BODY, self._seconds())
-            self._request = request
+            request = self._request = Request(self, head, NO_BODY, now)
             if head.expectation:
                 self.outbound.write(CONTINUE)  # though there is no body: see there
             if behind:
                 self._input.append(behind)
+        elif length == len(behind):
+            request = self._request = Request(self, head, WholeBody(behind), now)
         else:
-            body = Body(self, length)
-            request = Request(self, head, body, self._seconds())
-            self._request = request
-            self._body = body
+            body = self._body = Body(self, length)
+            request = self._request = Request(self, head, body, now)
             self._continue_due = head.expectation != b""
             if length is None or length > LARGE:
                 self._wide = True

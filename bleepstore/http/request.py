@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from bleepstore.errors import InternalError, StoreError
-from bleepstore.http.body import Body, NoBody
+from bleepstore.http.body import Body, NoBody, WholeBody
 from bleepstore.http.head import Head
 from bleepstore.http.response import BODILESS, field_lines, status_line
 from bleepstore.http.webrequest import WebRequest
@@ -43,7 +43,9 @@ class Request(WebRequest):
     _left = -1
     """Bytes announced and not yet sent; -1 if none were announced."""
 
-    def __init__(self, channel: HTTPChannel, head: Head, body: Body | NoBody, now: float) -> None:
+    def __init__(
+        self, channel: HTTPChannel, head: Head, body: Body | NoBody | WholeBody, now: float
+    ) -> None:
         # twisted.web's constructor is not called, for the reason that webrequest gives
         self.channel = channel
         self.method = head.method

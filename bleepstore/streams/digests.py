@@ -123,6 +123,44 @@ class Digests:
         return Checksum(algorithm, encode_base64(raw))
 
 
+class DigestsOfAll:
+    """The same of bytes that are all there: each is computed when it is asked for."""
+
+    __slots__ = ("_data", "_md5")
+
+    def __init__(self, data: Bytes) -> None:
+        self._data = data
+        self._md5: Hash | None = None
+
+    def md5(self) -> bytes:
+        """The raw MD5 (16 bytes)."""
+        return self._md5_of_all().digest()
+
+    def md5_hex(self) -> str:
+        """The MD5 as S3's ETags show it."""
+        return self._md5_of_all().hexdigest()
+
+    def _md5_of_all(self) -> Hash:
+        known = self._md5
+        if known is None:
+            known = self._md5 = new_md5(self._data, usedforsecurity=False)
+        return known
+
+    def sha256(self) -> bytes:
+        """The raw SHA-256 (32 bytes)."""
+        return new_sha256(self._data).digest()
+
+    def checksum(self, algorithm: ChecksumAlgorithm) -> Checksum:
+        """As :meth:`Digests.checksum`."""
+        if algorithm is ChecksumAlgorithm.SHA256:
+            raw = self.sha256()
+        elif algorithm is ChecksumAlgorithm.SHA1:
+            raw = new_sha1(self._data, usedforsecurity=False).digest()
+        else:
+            raw = load()[algorithm](self._data, 0).to_bytes(algorithm.size, "big")
+        return Checksum(algorithm, encode_base64(raw))
+
+
 def encode_base64(raw: bytes) -> str:
     """Base64 with padding, in one line."""
     return b2a_base64(raw, newline=False).decode("ascii")

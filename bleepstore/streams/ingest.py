@@ -31,7 +31,13 @@ from bleepstore.model.checksums import Checksum, ChecksumAlgorithm
 from bleepstore.model.objects import Extent
 from bleepstore.shares import Share
 from bleepstore.streams.batches import Batches
-from bleepstore.streams.digests import Digests, decode_base64, decode_content_md5, encode_base64
+from bleepstore.streams.digests import (
+    Digests,
+    DigestsOfAll,
+    decode_base64,
+    decode_content_md5,
+    encode_base64,
+)
 
 INLINE_MAX = 16 * 1024
 """Bytes up to which a body is kept beside its metadata; above it a file costs no more."""
@@ -144,8 +150,7 @@ class Ingest:
             else:
                 body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
                 _require_whole(payload, size, expectations)
-                digests = Digests(sha256=checks.sha256, algorithms=checks.algorithms)
-                digests.update(body)
+                digests = DigestsOfAll(body)
                 checksum = checks.require(payload, digests, digests)
                 if size <= self._inline_max:
                     extents = (Extent(size, data=body),) if size else ()
@@ -233,7 +238,7 @@ async def _aborted(writer: IBlobWriter) -> None:
 class _Checks:
     """Expectations, decoded: what has to be computed, and how it must come out."""
 
-    __slots__ = ("_content_md5", "_expectations", "algorithms", "sha256")
+    __slots__ = ("_chosen", "_content_md5", "_expectations", "sha256")
 
     def __init__(self, expectations: Expectations) -> None:
         """:raises StoreError: a value is malformed."""
@@ -244,16 +249,21 @@ class _Checks:
         if (checksum := expectations.checksum) is not None:
             _require_decodable(checksum, "header")
         self.sha256 = expectations.sha256 is not None
-        chosen = self._chosen()
-        self.algorithms = (chosen,) if chosen is _CRC64NVME else (chosen, _CRC64NVME)
+        self._chosen = (
+            expectations.checksum.algorithm
+            if expectations.checksum is not None
+            else expectations.trailer or expectations.algorithm
+        )
 
-    def _chosen(self) -> ChecksumAlgorithm:
-        expectations = self._expectations
-        if expectations.checksum is not None:
-            return expectations.checksum.algorithm
-        return expectations.trailer or expectations.algorithm
+    @property
+    def algorithms(self) -> tuple[ChecksumAlgorithm, ...]:
+        """The checksums to compute: the client's choice, and that of the scrub."""
+        chosen = self._chosen
+        return (chosen,) if chosen is _CRC64NVME else (chosen, _CRC64NVME)
 
-    def require(self, payload: IPayload, md5: Digests, rest: Digests) -> Checksum:
+    def require(
+        self, payload: IPayload, md5: Digests | DigestsOfAll, rest: Digests | DigestsOfAll
+    ) -> Checksum:
         """The checksum of the bytes, if they are what the client says; after the payload's end.
 
         :raises StoreError: they are not.
@@ -278,7 +288,7 @@ class _Checks:
                 raise MalformedTrailerError
             expected = Checksum(algorithm, value)
             _require_decodable(expected, "trailing header")
-        checksum = rest.checksum(self._chosen())
+        checksum = rest.checksum(self._chosen)
         if expected is not None and expected.value != checksum.value:
             raise BadDigest(
                 f"The {checksum.algorithm} you specified did not match the calculated checksum."

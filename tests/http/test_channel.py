@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
 from zope.interface.verify import verifyObject
 
 from bleepstore.errors import AccessDenied, IncompleteBody, InternalError, StoreError
@@ -63,6 +64,21 @@ def test_requests_and_bodies_keep_their_contract() -> None:
     connection.send(b"c")
     request.respond(200, [], b"four")
     assert (request.started, request.bytes_received, request.bytes_sent) == (True, 3, 4)
+
+
+def test_a_body_that_came_whole_with_its_head_is_read_once_and_then_at_its_end() -> None:
+    recorder = Recorder()
+    connection = Connection(recorder)
+    connection.send(head("PUT", "/b/k", "Content-Length: 3", "Expect: 100-continue") + b"abc")
+    request = recorder.last
+    assert verifyObject(IBody, request.body)
+    assert (request.body.length, request.bytes_received) == (3, 3)
+    for expected in (b"abc", b"", b""):
+        assert Deferred.fromCoroutine(request.body.read()).result == expected
+    request.respond(200, ())
+    assert connection.response().status == 200, "and no 100 before it"
+    connection.send(head())
+    assert recorder.last is not request, "nothing of it is left in the way of the next request"
 
 
 def test_a_body_that_is_not_there_is_empty_at_once() -> None:

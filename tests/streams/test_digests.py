@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from bleepstore.errors import InvalidDigest
 from bleepstore.model.checksums import ChecksumAlgorithm
-from bleepstore.streams.digests import Digests, decode_base64, decode_content_md5, encode_base64
+from bleepstore.streams.digests import (
+    Digests,
+    DigestsOfAll,
+    decode_base64,
+    decode_content_md5,
+    encode_base64,
+)
 
 CHECK = b"123456789"
 
@@ -63,6 +69,18 @@ def test_importing_the_module_does_not_import_awscrt() -> None:
         "assert '_awscrt' in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@given(st.binary(max_size=200))
+def test_what_is_all_there_has_the_digests_of_its_pieces(data: bytes) -> None:
+    pieces = Digests(sha256=True, algorithms=ChecksumAlgorithm)
+    pieces.update(data)
+    whole = DigestsOfAll(data)
+    assert whole.md5() == pieces.md5()
+    assert whole.md5_hex() == pieces.md5_hex()
+    assert whole.sha256() == pieces.sha256()
+    for algorithm in ChecksumAlgorithm:
+        assert whole.checksum(algorithm) == pieces.checksum(algorithm)
 
 
 @given(st.binary(max_size=40))
