@@ -26,10 +26,11 @@ from zope.interface import implementer
 from bleepstore.blobs.cache_blocks import (
     AT_HAND,
     BLOCK,
+    HEAD,
+    OpenFiles,
     Run,
     block_name,
     blocks_in,
-    read_at_hand,
     read_block,
     remove_block,
     write_block,
@@ -56,10 +57,15 @@ class Blocks:
         self._directory = os.path.join(os.path.abspath(directory), "blocks")
         self._max_bytes = max_bytes
         self._threads = threads
+        self._open = OpenFiles(self._directory)
         self._sizes: OrderedDict[str, int] = OrderedDict()
         self._total = 0
         self._fetching: dict[str, list[Deferred[None]]] = {}
         self.hits = self.misses = 0
+
+    def stop(self) -> None:
+        """Close what is open; reading opens it again."""
+        self._open.close_all()
 
     @property
     def total(self) -> int:
@@ -78,24 +84,36 @@ class Blocks:
             self._total += size
         await self._make_room()
 
+    def at_hand(self, name: str, start: int, length: int) -> bytes | None:
+        """``length`` bytes of a small block from ``start``, from the page cache; None if they are
+        not there: perhaps :meth:`read` has them."""
+        size = self._sizes.get(name)
+        if size is None or not HEAD < size <= AT_HAND:
+            return None
+        run = self._open.read(name, size)
+        return None if run is None else self._taken(name, run, start, length)
+
     async def read(self, name: str, start: int, length: int) -> bytes | None:
         """``length`` bytes of a block from ``start``; None if they are not there."""
-        size = self._sizes.get(name)
-        if size is not None:
-            run = read_at_hand(self._directory, name, size) if size <= AT_HAND else None
+        data = self.at_hand(name, start, length)
+        if data is None and name in self._sizes:
+            run = await self._threads.run(read_block, self._directory, name)
             if run is None:
-                run = await self._threads.run(read_block, self._directory, name)
-            if run is not None:
-                first = start - run.start
-                if first >= 0 and first + length <= len(run.data):
-                    if name in self._sizes:
-                        self._sizes.move_to_end(name)
-                    self.hits += 1
-                    return run.data[first : first + length]
-            else:
                 self._forget(name)
-        self.misses += 1
-        return None
+            else:
+                data = self._taken(name, run, start, length)
+        if data is None:
+            self.misses += 1
+        return data
+
+    def _taken(self, name: str, run: Run, start: int, length: int) -> bytes | None:
+        first = start - run.start
+        if first < 0 or first + length > len(run.data):
+            return None
+        if name in self._sizes:
+            self._sizes.move_to_end(name)
+        self.hits += 1
+        return run.data if length == len(run.data) else run.data[first : first + length]
 
     async def write(self, name: str, run: Run) -> None:
         """Keep a run of a block.  Never fails: a cache that cannot be written is no cache."""
@@ -131,12 +149,14 @@ class Blocks:
                 waiter.callback(None)
 
     def _forget(self, name: str) -> None:
+        self._open.close(name)
         self._total -= self._sizes.pop(name, 0)
 
     async def _make_room(self) -> None:
         gone = []
         while self._total > self._max_bytes and self._sizes:
             name, size = self._sizes.popitem(last=False)
+            self._open.close(name)
             self._total -= size
             gone.append(name)
         if gone:
@@ -165,10 +185,16 @@ class CachedStore:
     async def stop(self) -> None:
         """See :class:`IPart`."""
         await self._store.stop()
+        self.blocks.stop()
 
     async def open(self, blob_id: str, offset: int, length: int) -> IBlobReader:
         """See :class:`IInPlaceStore`.  The first bytes are at hand when it returns, so that what
         cannot be read is known by then."""
+        number, start = divmod(offset, BLOCK)
+        if start + length <= BLOCK:
+            data = self.blocks.at_hand(block_name(blob_id, number), start, length)
+            if data is not None:
+                return _Bytes(data)
         reader = _Reader(self._store, self.blocks, blob_id, offset, length)
         await reader.prime()
         return reader
@@ -243,6 +269,25 @@ class CachedStore:
         """See :class:`IInPlaceStore`."""
         names: AsyncIterator[tuple[ListedName, ...]] = self._store.list_names(prefix, after)
         return names
+
+
+@implementer(IBlobReader)
+class _Bytes:
+    """A run that was at hand as a whole."""
+
+    __slots__ = ("_data",)
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    async def read(self) -> bytes:
+        """See :class:`IBlobReader`."""
+        data, self._data = self._data, b""
+        return data
+
+    def close(self) -> None:
+        """See :class:`IBlobReader`."""
+        self._data = b""
 
 
 @implementer(IBlobReader)

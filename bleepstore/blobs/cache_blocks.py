@@ -7,7 +7,7 @@ says which run, and has a checksum over it, since nobody syncs it and a disk may
 match is not there.  A file is written under another name and renamed, so a crash leaves the old one
 or the new one; the next start removes what is half-written.
 
-All functions but :func:`read_at_hand` block; they run in threads.  Which blocks there are, and
+All functions block, and run in threads; :class:`OpenFiles` does not.  Which blocks there are, and
 which go when there is no room, ``cache`` knows.
 """
 
@@ -17,11 +17,12 @@ import os
 import struct
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from hashlib import sha256
 from typing import NamedTuple
 
 from bleepstore.model.checksums import ChecksumAlgorithm
-from bleepstore.streams.digests import load
+from bleepstore.streams.digests import Crc, load
 
 BLOCK = 1024 * 1024
 """Bytes of a blob that one file holds at most: what a reader gives at once at most."""
@@ -64,30 +65,63 @@ def read_block(directory: str, name: str) -> Run | None:
         os.close(descriptor)
 
 
-def read_at_hand(directory: str, name: str, size: int) -> Run | None:
-    """The same from the page cache, in no time; None also if it is not there.
+class OpenFiles:
+    """The files of small blocks that were read lately, left open: to open and to close one takes
+    longer than to read it.  One that is removed or replaced must be closed first.
 
-    :param size: of the file, at most :data:`AT_HAND`.
+    For the reactor's thread alone.
+
+    :param directory: of the cache.
+    :param most: files that are open at most; the one that was opened first goes.
     """
-    buffer = bytearray(size)
-    try:
-        descriptor = os.open(os.path.join(directory, name), _READ)
-    except OSError:
-        return None
-    try:
-        read = os.preadv(descriptor, (buffer,), 0, os.RWF_NOWAIT)
-    except OSError:  # EAGAIN: not in the page cache; EOPNOTSUPP: this file system cannot tell
-        return None
-    finally:
-        os.close(descriptor)
-    return _run_of(buffer) if read == size else None
+
+    def __init__(self, directory: str, most: int = 64) -> None:
+        self._directory = directory
+        self._most = most
+        self._descriptors: dict[str, int] = {}
+
+    def read(self, name: str, size: int) -> Run | None:
+        """What a block's file holds, from the page cache, in no time; None also if it is not
+        there.
+
+        :param size: of the file, at most :data:`AT_HAND`.
+        """
+        descriptor = self._descriptors.get(name)
+        if descriptor is None:
+            try:
+                descriptor = os.open(f"{self._directory}/{name}", _READ)
+            except OSError:
+                return None
+            if len(self._descriptors) >= self._most:
+                self.close(next(iter(self._descriptors)))
+            self._descriptors[name] = descriptor
+        head, body = bytearray(HEAD), bytearray(size - HEAD)
+        try:
+            read = os.preadv(descriptor, (head, body), 0, os.RWF_NOWAIT)
+        except OSError:  # EAGAIN: not in the page cache; EOPNOTSUPP: this file system cannot tell
+            return None
+        return _checked(head, bytes(body)) if read == size else None
+
+    def close(self, name: str) -> None:
+        """Close a block's file, if it is open."""
+        descriptor = self._descriptors.pop(name, None)
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def close_all(self) -> None:
+        """Close all of them."""
+        for name in tuple(self._descriptors):
+            self.close(name)
 
 
-def _run_of(raw: bytes | bytearray) -> Run | None:
+def _run_of(raw: bytes) -> Run | None:
     if len(raw) < HEAD:
         return None
-    magic, start, size, checksum = _HEAD.unpack_from(raw)
-    data = bytes(memoryview(raw)[HEAD:])
+    return _checked(raw[:HEAD], bytes(memoryview(raw)[HEAD:]))
+
+
+def _checked(head: bytes | bytearray, data: bytes) -> Run | None:
+    magic, start, size, checksum = _HEAD.unpack(head)
     if magic != _MAGIC or len(data) != size or checksum != _checksum(start, data):
         return None
     return Run(start, data)
@@ -144,4 +178,9 @@ def _files(directory: str) -> Iterator[tuple[int, str, int]]:
 
 def _checksum(start: int, data: bytes) -> int:
     """CRC64NVME, which costs least of those that find what a disk does to 1 MiB."""
-    return load()[ChecksumAlgorithm.CRC64NVME](data, start)
+    return _crc64nvme()(data, start)
+
+
+@cache
+def _crc64nvme() -> Crc:
+    return load()[ChecksumAlgorithm.CRC64NVME]

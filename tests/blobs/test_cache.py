@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +200,44 @@ def test_what_was_not_read_for_longest_goes(tmp_path: Path) -> None:
     assert world.asked() == 0
     world.read(locators[1], 0, size)
     assert world.asked() == 1
+
+
+def opened(directory: Path) -> list[str]:
+    """The files below a directory that this process has open; removed ones say so."""
+    found = []
+    for descriptor in os.listdir("/proc/self/fd"):
+        with suppress(OSError):
+            found.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+    return [path for path in found if path.startswith(str(directory))]
+
+
+def test_few_files_stay_open_and_none_that_has_gone(tmp_path: Path) -> None:
+    world = World(tmp_path, room=100 * (HEAD + 1000))
+
+    def read_some(first: int) -> None:
+        for number in range(first, first + 100):
+            locator = world.put(noise(1000), f"key {number}")
+            for _ in range(2):
+                assert world.read(locator, 0, 1000) == noise(1000)
+
+    read_some(0)
+    assert len(opened(tmp_path)) == 64
+    read_some(100)  # in the place of the first ones
+    assert len(opened(tmp_path)) == 64
+    assert not [path for path in opened(tmp_path) if path.endswith("(deleted)")]
+    run(world.store.stop())
+    assert opened(tmp_path) == []
+
+
+def test_a_block_that_was_written_anew_is_read_anew(world: World) -> None:
+    data = noise(3000)
+    locator = world.put(data)
+    assert world.read(locator, 100, 200) == data[100:300]
+    assert world.read(locator, 100, 200) == data[100:300]
+    assert world.read(locator, 0, 3000) == data
+    assert world.asked() == 2
+    assert world.read(locator, 0, 3000) == data
+    assert world.asked() == 0
 
 
 def test_a_new_process_finds_it_all_and_keeps_to_its_room(world: World) -> None:
