@@ -183,8 +183,16 @@ class LogFile:
         self._writer.execute("DELETE FROM entries WHERE number >= ? AND number < ?", (low, high))
 
     def commit(self) -> None:
-        """End the transaction."""
-        self._writer.execute("COMMIT")
+        """End the transaction.
+
+        ``Connection.commit`` lets go of the interpreter's lock once, where executing ``COMMIT``
+        does so four times; but it is silent where SQLite has ended the transaction by itself.
+
+        :raises sqlite3.Error: the disk failed, or there is no transaction any more.
+        """
+        if not self._writer.in_transaction:
+            raise sqlite3.OperationalError("the transaction was ended by SQLite")
+        self._writer.commit()
 
     def roll_back(self) -> None:
         """Undo the transaction, if there is one."""

@@ -28,9 +28,9 @@ from bleepstore.raft.messages import Entry, SnapshotMark
 MOST_SIZES = 16_384
 """Batches of entries whose sizes are remembered, to find the tail."""
 
-REST = 4
+REST = 9
 """How much longer than it took to make a copy none is made again because of the log alone.  The
-larger the state, the more of the log there may be, and never more than a fifth of the time is spent
+larger the state, the more of the log there may be, and never more than a tenth of the time is spent
 on copies of the state."""
 
 STOPPING = "The node is stopping."

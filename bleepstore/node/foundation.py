@@ -58,7 +58,7 @@ def build_foundation(
 
     from bleepstore.node.cluster import build_cluster  # an embedded start need not wait for it
 
-    log_threads = ReactorThreads(reactor, size=1, name="bleepstore-log")
+    log_threads = ReactorThreads(reactor, size=1, name="bleepstore-log", prompt=True)
     cluster = build_cluster(
         config, reactor, threads, commit_threads, log_threads, ended=ended, led=led
     )
