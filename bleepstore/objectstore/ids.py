@@ -14,6 +14,8 @@ Dice = Callable[[int], bytes]
 
 _UPLOAD_ID_BYTES = 48
 _NATIVE_BYTES = 8
+_NATIVE_AT_ONCE = 64
+"""How many ids' dice are thrown at once: each throw lets go of the interpreter lock."""
 
 
 class Ids:
@@ -24,6 +26,7 @@ class Ids:
         self._epoch = 0
         self._prefix = ""
         self._serial = 0
+        self._thrown: list[str] = []
 
     @property
     def epoch(self) -> int:
@@ -54,7 +57,12 @@ class Ids:
     def native_id(self) -> str:
         """A blob's id that is unique in the cloud, too, where objects that another metadata named
         may still lie: its serial number ends with 16 random digits."""
-        return self.blob_id() + self._dice(_NATIVE_BYTES).hex()
+        thrown = self._thrown
+        if not thrown:
+            digits = self._dice(_NATIVE_BYTES * _NATIVE_AT_ONCE).hex()
+            width = 2 * _NATIVE_BYTES
+            thrown += [digits[at : at + width] for at in range(0, len(digits), width)]
+        return self.blob_id() + thrown.pop()
 
     def upload_id(self) -> str:
         """64 characters that nobody can guess, safe in a URL."""

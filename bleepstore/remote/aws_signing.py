@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-import msgspec
 from msgspec import Struct
 
 from bleepstore.auth.payload import EMPTY_SHA256, UNSIGNED
@@ -63,6 +62,7 @@ class AwsAuthorizer:
         self._region = region
         self._now = now
         self._service = service
+        self._signer: tuple[AwsCredentials, Signer] | None = None
 
     async def authorize(self, request: RemoteRequest) -> RemoteRequest:
         """See ``service.Authorizer``."""
@@ -70,11 +70,23 @@ class AwsAuthorizer:
         headers = [(b"host", request.origin.host_header), *request.headers]
         if keys.session_token:
             headers.append((b"x-amz-security-token", keys.session_token.encode()))
-        signer = Signer(keys.access_key, keys.secret_key, self._region, self._service)
-        signed = signer.sign(
+        signed = self._signer_of(keys).sign(
             request.method.encode(), request.target, headers, _payload(request), self._now()
         )
-        return msgspec.structs.replace(request, headers=signed.headers)
+        return RemoteRequest(
+            method=request.method,
+            origin=request.origin,
+            target=request.target,
+            headers=signed.headers,
+            body=request.body,
+            idempotent=request.idempotent,
+        )
+
+    def _signer_of(self, keys: AwsCredentials) -> Signer:
+        if self._signer is None or self._signer[0] is not keys:
+            signer = Signer(keys.access_key, keys.secret_key, self._region, self._service)
+            self._signer = keys, signer
+        return self._signer[1]
 
     def rejected(self, refusal: Refusal) -> bool:
         """See ``service.Authorizer``."""

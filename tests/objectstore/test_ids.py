@@ -29,6 +29,16 @@ def test_upload_ids_are_all_the_dice_gave_and_safe_in_a_url() -> None:
     assert not set(ids.upload_id()) & set("+/=")
 
 
+def test_native_ids_have_dice_of_their_own() -> None:
+    thrown = iter(range(1, 10_000))
+    ids = Ids(lambda size: b"".join(next(thrown).to_bytes(8, "big") for _ in range(size // 8)))
+    ids.open(1)
+    given = [ids.native_id() for _ in range(200)]
+    assert [each[:17] for each in given] == [f"00000001-{n:08x}" for n in range(200)]
+    assert len({each[17:] for each in given}) == 200
+    assert {len(each) for each in given} == {33}
+
+
 @pytest.mark.parametrize(
     ("blob_id", "epoch"),
     [
