@@ -34,6 +34,9 @@ from bleepstore.remote.downloading import ResponseBody
 from bleepstore.remote.idle import Idle
 from bleepstore.remote.requests import Origin
 
+WIDE = 256 * 1024
+"""Bytes of a large body that are taken in one read."""
+
 
 class Asker(Protocol):
     """Who has made a request."""
@@ -193,6 +196,8 @@ class ClientConnection(TwistedProtocol):
             return
         if not begun:
             asker.answered(head, self._producer is None)
+            if (head.length or 0) > WIDE and self._outbound is not None:
+                self._outbound.read_widely(WIDE)
         if reader.complete:
             self._end(reader)
             asker.body.received(data, True)
@@ -234,6 +239,8 @@ class ClientConnection(TwistedProtocol):
         """The answer is whole."""
         unsent = self._producer is not None
         self._let_go()
+        if self._outbound is not None:
+            self._outbound.read_widely(0)
         if unsent or self._gone:
             self._abort()  # the rest of the request will not be sent
         elif reader.persistent:

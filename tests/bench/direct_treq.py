@@ -1,7 +1,8 @@
-"""A client of an S3 server on plain treq, in a process of its own: what a gateway is measured by.
+"""A client of a cloud on plain treq, in a process of its own: what a gateway is measured by.
 
-``python -m tests.bench.direct_treq URL KIND SIZE COUNT CONNECTIONS`` prints the rate: requests a
-second, or bytes a second of one large object where COUNT is 0.  KIND is ``get`` or ``put``.
+``python -m tests.bench.direct_treq DIALECT URL KIND SIZE COUNT CONNECTIONS`` prints the rate:
+requests a second, or bytes a second of one large object where COUNT is 0.  DIALECT is one of
+``dialects``, KIND ``get`` or ``put``; credentials, if they are needed, come by standard input.
 
 Nothing of it is ours: ``treq.client.HTTPClient`` over ``twisted.web.client.Agent`` and its
 ``HTTPConnectionPool``, set up as usual, with a connection kept for each worker.  So what is made
@@ -11,7 +12,6 @@ the load generator are; large bodies stream both ways, with back-pressure.
 
 from __future__ import annotations
 
-import hashlib
 import sys
 import time
 from collections.abc import Iterator
@@ -25,13 +25,9 @@ from twisted.web.client import Agent, HTTPConnectionPool
 from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
-from tests.bench import signed
-from tests.integration.backing import BUCKET
+from tests.bench.dialects import DIALECTS, Make, Request
 
 PIECE = bytes(range(256)) * 1024
-
-Request = tuple[str, str, dict[str, str], Any]
-"""Method, URL, headers, body."""
 
 
 @implementer(IBodyProducer)
@@ -66,29 +62,16 @@ class Repeated:
         self._paused = True
 
 
-def request(url: str, kind: str, name: str, body: bytes | None = None, length: int = 0) -> Request:
-    """A signed request; of a body that is not at hand only the length is signed."""
-    path = f"/{BUCKET}/{name}"
-    payload = "UNSIGNED-PAYLOAD" if length else hashlib.sha256(body or b"").hexdigest()
-    port = int(url.rpartition(":")[2])
-    head = signed.head(port, kind.upper(), path, length=length, payload=payload)
-    lines = head.decode().split("\r\n")[1:-2]
-    headers = dict(line.split(": ", 1) for line in lines)
-    headers.pop("Content-Length", None)  # twisted.web says it
-    return kind.upper(), url + path, headers, body
-
-
 async def small(
-    client: HTTPClient, url: str, kind: str, size: int, count: int, connections: int
+    client: HTTPClient, make: Make, kind: str, size: int, count: int, connections: int
 ) -> float:
     """Requests a second, of COUNT after a tenth of that as warm-up."""
     body = b"y" * size
-    first = request(url, "put", "direct", body)
-    await send(client, first)
+    await send(client, make("put", "direct", body, 0))
     if kind == "get":
-        requests = [request(url, kind, "direct")] * count
+        requests = [make(kind, "direct", None, 0)] * count
     else:
-        requests = [request(url, kind, f"direct-{number}", body) for number in range(count)]
+        requests = [make(kind, f"direct-{number}", body, 0) for number in range(count)]
 
     async def work(some: Iterator[Request]) -> None:
         for each in some:
@@ -110,16 +93,16 @@ async def send(client: HTTPClient, prepared: Request) -> None:
     method, url, headers, body = prepared
     answer = await client.request(method, url, headers=headers, data=body)
     content = await answer.content()
-    if answer.code != 200:
+    if answer.code not in (200, 201):
         raise RuntimeError(f"{answer.code}: {content!r}")
 
 
-async def large(client: HTTPClient, url: str, kind: str, size: int) -> float:
+async def large(client: HTTPClient, make: Make, kind: str, size: int) -> float:
     """Bytes a second of one object; a GET is of what was PUT last."""
     name = "large"
     body = Repeated(size) if kind == "put" else None
     length = size if kind == "put" else 0
-    method, place, headers, _ = request(url, kind, name, length=length)
+    method, place, headers, _ = make(kind, name, None, length)
     received = 0
 
     def take(data: bytes) -> None:
@@ -130,25 +113,28 @@ async def large(client: HTTPClient, url: str, kind: str, size: int) -> float:
     answer = await client.request(method, place, headers=headers, data=body, unbuffered=True)
     await answer.collect(take)
     took = time.perf_counter() - began
-    if answer.code != 200 or (kind == "get" and received != size):
+    if answer.code not in (200, 201) or (kind == "get" and received != size):
         raise RuntimeError(f"{answer.code}, {received} bytes")
     return size / took
 
 
-async def main(url: str, kind: str, size: int, count: int, connections: int) -> None:
+async def main(make: Make, kind: str, size: int, count: int, connections: int) -> None:
     core: Any = reactor
     pool = HTTPConnectionPool(core)
     pool.maxPersistentPerHost = max(connections, 1)
     client = HTTPClient(Agent(core, pool=pool))
     if count:
-        rate = await small(client, url, kind, size, count, connections)
+        rate = await small(client, make, kind, size, count, connections)
     else:
-        rate = await large(client, url, kind, size)
+        rate = await large(client, make, kind, size)
     print(rate)
     await pool.closeCachedConnections()
 
 
 if __name__ == "__main__":
-    url, kind, *numbers = sys.argv[1:]
+    dialect, url, kind, *numbers = sys.argv[1:]
+    make = DIALECTS[dialect](url, sys.stdin.read())
     core: Any = reactor
-    task.react(lambda _: Deferred.fromCoroutine(main(url, kind, *map(int, numbers))), _reactor=core)
+    task.react(
+        lambda _: Deferred.fromCoroutine(main(make, kind, *map(int, numbers))), _reactor=core
+    )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench import bench_cluster, bench_gateway, bench_raft, load, populate, processes, signed
+from tests.bench.bench_gateway import Server
 from tests.integration.conftest import client_of
 from tests.integration.daemon import Daemon
 
@@ -396,13 +397,35 @@ def cluster(setting: Setting) -> Iterator[Figure]:
 
 
 def gateway(setting: Setting) -> Iterator[Figure]:
-    """Through a gateway and directly with plain treq, to the same server behind."""
-    large = min(setting.large, 512 * MIB)
-    for name, unit, wanted, pairs in bench_gateway.measure(
-        setting.directory / "gateway", setting.seconds, setting.pairs, large
+    """Through a gateway and directly with plain treq, to another BleepStore."""
+    rates = bench_gateway.cached(setting.directory / "cache", setting.seconds, setting.pairs)
+    name = "gateway: cached GET of 64 KiB, 32 connections"
+    yield at_least(name, "/s", 0.9, rates, "the local backend")
+    yield from _before(setting, "gateway", bench_gateway.another_bleepstore)
+
+
+def emulators(setting: Setting) -> Iterator[Figure]:
+    """The same before what imitates the three clouds."""
+    for name, server in (
+        ("moto", bench_gateway.motos_server),
+        ("Azurite", bench_gateway.microsofts_emulator),
+        ("Google's fake", bench_gateway.fake_of_cloud_storage),
     ):
-        beside = "the local backend" if "cached" in name else "direct, by treq"
-        yield at_least(name, unit, wanted, pairs, beside)
+        yield from _before(setting, name, server, 128 * MIB, 100)
+
+
+def _before(
+    setting: Setting, behind: str, server: Server, large: int = 512 * MIB, rate: int = 1500
+) -> Iterator[Figure]:
+    for name, unit, wanted, pairs in bench_gateway.measure(
+        setting.directory / behind,
+        server,
+        setting.seconds,
+        setting.pairs,
+        min(setting.large, large),
+        rate,
+    ):
+        yield at_least(f"{behind}: {name}", unit, wanted, pairs, "direct, by treq")
 
 
 ALL: dict[str, Callable[[Setting], Iterator[Figure]]] = {
@@ -415,4 +438,5 @@ ALL: dict[str, Callable[[Setting], Iterator[Figure]]] = {
     "raft": core_of_raft,
     "cluster": cluster,
     "gateway": gateway,
+    "emulators": emulators,
 }

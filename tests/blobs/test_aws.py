@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import subprocess
-import sys
-import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import nullcontext
 from typing import Any
@@ -30,6 +26,7 @@ from tests.contract.in_place import MIB, InPlaceContract, blob_id, random_bytes
 from tests.fakes.fault_proxy import Fault, FaultProxy, Script
 from tests.integration.backing import make_backing_bucket
 from tests.integration.daemon import Daemon
+from tests.integration.moto import moto as motos_server
 
 
 @pytest.fixture(scope="module")
@@ -43,28 +40,9 @@ def bleepstore(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def moto() -> Iterator[str]:
     """Moto's server, as another opinion of what S3 does."""
     pytest.importorskip("moto")
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    try:
-        for line in process.stderr:
-            if found := re.search(r"http://127\.0\.0\.1:\d+", line):
-                break
-        else:
-            raise RuntimeError("moto's server did not start")
-        drained = threading.Thread(target=process.stderr.read)
-        drained.start()
-        make_backing_bucket(found[0])
-        yield found[0]
-    finally:
-        process.terminate()
-        process.wait()
-    drained.join()
-    process.stderr.close()
+    with motos_server() as url:
+        make_backing_bucket(url)
+        yield url
 
 
 async def two_stores(url: str) -> AsyncIterator[Any]:

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
+from bleepstore.http.outbound import Outbound
 from bleepstore.remote.client import RemoteClient
+from bleepstore.remote.connection import WIDE
 from bleepstore.remote.failures import Fault, RemoteFailure, Unreachable
 from bleepstore.remote.requests import Origin, RemoteRequest
 from bleepstore.remote.retries import worth_retrying
@@ -277,3 +279,20 @@ def test_any_bytes_give_an_answer_or_a_failure_and_leave_nothing(
     world.clock.advance(LIMITS.idle_for)
     assert connection.closed or connection.aborted or connection.disconnected
     assert nothing_is_due(world.clock)
+
+
+def test_a_large_body_is_taken_in_large_reads_and_nothing_after_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    monkeypatch.setattr(Outbound, "read_widely", lambda _, size: sizes.append(size))
+    world.ask_and_answer(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndata")
+    assert WIDE not in sizes
+    asked = world.ask()
+    size = WIDE + 1
+    world.server.last.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
+    assert sizes[-1] == WIDE
+    body = asked.get().body
+    world.server.last.send(bytes(size))
+    assert sizes[-1] == 0
+    assert len(result(body.read_all())) == size
