@@ -307,8 +307,8 @@ class ForgetBlobs(Command, frozen=True, kw_only=True, tag=True):
 class RecordIntent(Command, frozen=True, kw_only=True, tag=True):
     """Remember what is about to be done in the cloud, until it is committed or undone.
 
-    Result: :class:`Done`.  The intent's command is rehearsed: whatever would refuse it refuses
-    this, before the cloud is asked, and nothing is remembered.  An intent of the same id is
+    Result: :class:`Done`.  Whatever would refuse the intent's command refuses this, before the
+    cloud is asked, and nothing is remembered.  An intent of the same id is
     replaced.
 
     :raises NoSuchBucket:

@@ -5,7 +5,7 @@ any instant can be made good:
 
 1. the body is staged in the cloud, or kept if it is small; nobody sees it;
 2. the key's turn is waited for: from here on nobody else of this process changes the key;
-3. the intent is recorded, and its command rehearsed: conditions are decided here;
+3. the intent is recorded, if nothing refuses its command: conditions are decided here;
 4. the cloud is asked to put the bytes in place, on condition that there is what the index says;
 5. the command is committed, and ends the intent.
 

@@ -180,7 +180,7 @@ class Settling:
         except (ServiceUnavailable, InternalError, InsufficientStorage):
             raise
         except StoreError as error:
-            # It was rehearsed, and the key's turn is ours: this cannot be.  What lies there now is
+            # It was checked, and the key's turn is ours: this cannot be.  What lies there now is
             # found to be another program's.
             _log.error(
                 "what was written to {name} can no longer be committed: {code}",
