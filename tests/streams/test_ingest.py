@@ -397,15 +397,20 @@ def test_a_second_cancellation_does_not_keep_the_cleaning_from_its_end() -> None
     assert_nothing_left(world)
 
 
-@small_batches
-def test_while_threads_hash_only_so_many_batches_are_taken_from_the_network() -> None:
+@pytest.mark.parametrize(("greatest", "most"), [(100, batches.ALONE), (200, batches.IN_FLIGHT)])
+def test_while_threads_hash_only_so_many_batches_are_taken_from_the_network(
+    monkeypatch: pytest.MonkeyPatch, greatest: int, most: int
+) -> None:
+    """Fewer where batches are smaller than they can be: then there are many bodies."""
+    batches_of(monkeypatch, 100)
+    monkeypatch.setattr(batches, "MOST", greatest)
     threads = HeldThreads()
     world = World(threads=threads)
     payload = Payload([LARGE[start : start + 50] for start in range(0, len(LARGE), 50)])
     taking = world.start(payload, ANYTHING)
-    assert payload.reads == 2 * (batches.IN_FLIGHT + 1)
+    assert payload.reads == 2 * (most + 1)
     threads.step()
-    assert payload.reads == 2 * (batches.IN_FLIGHT + 2)
+    assert payload.reads == 2 * (most + 2)
     threads.go_on()
     assert taking.result().md5 == hashlib.md5(LARGE).hexdigest()
 
