@@ -14,6 +14,7 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import Factory
 from zope.interface import implementer
 
+from bleepstore.http.arrivals import Arrivals
 from bleepstore.http.body import READS
 from bleepstore.http.channel import HTTPChannel
 from bleepstore.http.head import HeadParser
@@ -62,6 +63,7 @@ class HTTPFactory(Factory):
         self.observer: Final = observer
         self.parser: Final = HeadParser(limits.max_target, limits.max_head, limits.max_headers)
         self.departures: Final = Departures(reactor)
+        self.arrivals: Final = Arrivals()
         self.reads: Final = Share(READS)
         self.stopping = False
         self._channels: set[HTTPChannel] = set()
