@@ -43,11 +43,13 @@ class Arrivals:
         self._joined: set[Connection] = set()
         self._watched: dict[int, Connection] = {}
 
-    def join(self, connection: Connection) -> None:
+    def join(self, connection: object) -> None:
         """Receive for a connection from now on, if that can be done: whatever it does to begin or
         to stop reading comes here.  It has to :meth:`leave` when it is lost."""
+        if not isinstance(connection, Connection) or connection.TLS or not hasattr(select, "epoll"):
+            return
         reactor = connection.reactor
-        if not hasattr(select, "epoll") or not IReactorFDSet.providedBy(reactor):
+        if not IReactorFDSet.providedBy(reactor):
             return
         connection.stopReading()  # type: ignore[no-untyped-call]
         if self._poll is None:
@@ -61,9 +63,9 @@ class Arrivals:
         connection.stopReading = ignore  # type: ignore[method-assign]
         watch()
 
-    def leave(self, connection: Connection) -> None:
+    def leave(self, connection: object) -> None:
         """Keep nothing of a connection that is lost, if it had joined."""
-        if connection not in self._joined:
+        if not isinstance(connection, Connection) or connection not in self._joined:
             return
         self._joined.discard(connection)
         for name in ("startReading", "stopReading"):  # they refer to the connection that has them

@@ -27,7 +27,6 @@ from twisted.internet.interfaces import (
     ISSLTransport,
 )
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.internet.tcp import Connection
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -104,8 +103,7 @@ class HTTPChannel(Protocol):
         if set_no_delay is not None:
             set_no_delay(True)
         self.outbound = outbound_for(transport, self._drained, self.factory.departures)
-        if isinstance(transport, Connection) and not transport.TLS:
-            self.factory.arrivals.join(transport)
+        self.factory.arrivals.join(transport)
         crowd = self.factory.connected(self)
         if crowd == 0:
             self._watch.expect(self.factory.limits.idle_timeout, self._close)
@@ -129,8 +127,7 @@ class HTTPChannel(Protocol):
             self._drained()
         if request is not None:
             self._observe(request)
-        if isinstance(self.transport, Connection):
-            self.factory.arrivals.leave(self.transport)
+        self.factory.arrivals.leave(self.transport)
         self.factory.disconnected(self)  # last: whoever waits for the end finds all ended
 
     def readConnectionLost(self) -> None:
