@@ -8,9 +8,12 @@ every statement, and each time has to get it back from a busy reactor.  Long com
 applied in slices of about half a millisecond, between which the reactor does other work; no
 other command comes between them.
 
-While one group is being committed the next one gathers.  A group does not start with the first
-command that comes: it waits, in whole turns of the reactor, for as long as each turn brings
-more of them, so that what arrives together is committed together.
+While one group is being committed the next one gathers.  It does not start at once when its turn
+comes, but waits some turns of the reactor until it is half as large as the two before it together:
+those who were just answered send their next commands.  So the clients of a busy server fall
+into two halves, one of which is served while the other one's group is committed.  Without that
+they end up as one that commits alone and all others, or all in one group for which the reactor
+waits.
 """
 
 from __future__ import annotations
@@ -34,11 +37,8 @@ from bleepstore.model.commands import AnyCommand
 MAX_GROUP = 512
 """Commands of one transaction at most: bounds its time and the memory of its pages."""
 
-ENOUGH = 24
-"""Commands after which a group starts without waiting for more."""
-
-MAX_TURNS = 4
-"""Turns of the reactor that a group gathers for at most."""
+MAX_TURNS = 16
+"""Turns of the reactor that a group waits for more: a fraction of a millisecond if nothing comes."""
 
 _log = Logger()
 
@@ -83,6 +83,7 @@ class GroupCommit:
         self._checkpoints = checkpoints
         self._commands: list[AnyCommand] = []
         self._waiting: list[Deferred[Outcome]] = []
+        self._last = self._likely = 0  # commands of a group
         self._working = False
         self._stopping = False
         self._broken = False
@@ -130,6 +131,8 @@ class GroupCommit:
                 await self._checkpoints.finish()
             commands, self._commands = self._commands[:MAX_GROUP], self._commands[MAX_GROUP:]
             waiting, self._waiting = self._waiting[:MAX_GROUP], self._waiting[MAX_GROUP:]
+            self._likely = (self._last + len(commands)) // 2
+            self._last = len(commands)
             outcomes = await self._settle(commands)
             for answer, outcome in zip(waiting, outcomes, strict=True):
                 answer.callback(outcome)
@@ -140,14 +143,11 @@ class GroupCommit:
             each.callback(None)
 
     async def _gather(self) -> None:
-        """Wait while more commands keep coming, a few turns at most."""
+        """Wait until the group is as large as it is likely to become; some turns at most."""
         for _ in range(MAX_TURNS):
-            seen = len(self._commands)
-            if seen >= ENOUGH or self._stopping:
+            if len(self._commands) >= self._likely or self._stopping:
                 return
             await pause(self._clock, 0)
-            if len(self._commands) == seen:
-                return
 
     async def _settle(self, commands: list[AnyCommand]) -> list[Outcome]:
         """Apply and commit a group; one outcome for each command, whatever happens."""
