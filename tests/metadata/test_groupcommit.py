@@ -18,6 +18,7 @@ from bleepstore.errors import (
     ServiceUnavailable,
 )
 from bleepstore.interfaces.threads import ILane
+from bleepstore.metadata.groupcommit import MAX_TURNS
 from bleepstore.metadata.machine import StateMachine
 from bleepstore.metadata.sqlite import SqliteMetadata
 from bleepstore.model.commands import DeleteObjects, DeleteTarget, Written
@@ -91,16 +92,52 @@ def test_commands_that_wait_together_share_one_commit(store: SqliteMetadata, tur
     assert store.counters.commands == 21
 
 
-def test_a_group_waits_for_what_each_turn_still_brings(store: SqliteMetadata, turns: Turns) -> None:
-    commits = store.counters.commits
-    waiting = [turns.start(store.submit(put("k0")))]
-    turns.clock.advance(0)
-    waiting.append(turns.start(store.submit(put("k1"))))
-    turns.clock.advance(0)
-    waiting.append(turns.start(store.submit(put("k2"))))
-    for each in waiting:
+def commands(store: SqliteMetadata, turns: Turns, names: str) -> list[Deferred[Any]]:
+    """Submit a PutObject for each letter."""
+    return [turns.start(store.submit(put(name))) for name in names]
+
+
+def test_a_group_waits_for_half_of_the_two_before_it(
+    store: SqliteMetadata, turns: Turns, threads: HeldThreads
+) -> None:
+    threads.at_once = False
+    commands(store, turns, "a")
+    some_turns(turns.clock)
+    answered = commands(store, turns, "bcdefgh")
+    threads.release()
+    some_turns(turns.clock)
+    assert len(threads.calls) == 1, "of the group of seven"
+    commands(store, turns, "i")
+    threads.release()
+    assert all(each.called for each in answered)
+    some_turns(turns.clock, 3)
+    assert not threads.calls, "it would be alone, and seven were just answered"
+    commands(store, turns, "bcd")
+    some_turns(turns.clock, 1)
+    assert len(threads.calls) == 1
+    threads.release()
+    assert store.counters.last_group == 4
+
+
+def test_a_group_does_not_wait_long_for_those_who_do_not_come(
+    store: SqliteMetadata, turns: Turns, threads: HeldThreads
+) -> None:
+    for each in commands(store, turns, "abcdefgh"):
         turns.result(each)
-    assert store.counters.commits == commits + 1
+    threads.at_once = False
+    commands(store, turns, "i")
+    some_turns(turns.clock, MAX_TURNS)
+    assert not threads.calls
+    some_turns(turns.clock, 2)
+    assert len(threads.calls) == 1
+    threads.release()
+    threads.at_once = True
+    for name in "jk":
+        turns.run(store.submit(put(name)))
+    threads.at_once = False
+    commands(store, turns, "l")
+    some_turns(turns.clock, 1)
+    assert len(threads.calls) == 1, "one client alone waits for nobody"
 
 
 def test_nothing_is_acknowledged_or_seen_before_its_commit_is_on_disk(
