@@ -38,7 +38,7 @@ MAX_GROUP = 512
 """Commands of one transaction at most: bounds its time and the memory of its pages."""
 
 MAX_TURNS = 16
-"""Turns of the reactor that a group waits for more; nothing comes in a fraction of a millisecond."""
+"""Turns of the reactor that a group waits for more: a fraction of a millisecond if none come."""
 
 _log = Logger()
 
