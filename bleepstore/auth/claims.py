@@ -13,7 +13,14 @@ from functools import lru_cache
 from msgspec import Struct
 
 from bleepstore import errors
-from bleepstore.auth.canonical import USUAL, USUAL_LENGTH, Signable, SignedHeaders
+from bleepstore.auth.canonical import (
+    USUAL,
+    USUAL_LENGTH,
+    USUAL_LISTS,
+    USUAL_NAMES,
+    Signable,
+    SignedHeaders,
+)
 from bleepstore.auth.payload import Payload
 from bleepstore.errors import AccessDenied, InvalidRequest, InvalidToken, StoreError
 
@@ -131,22 +138,29 @@ def check_signed_headers(
     added" (API Reference, Task 1: Create a Canonical Request).  That page asks for Content-Type
     too, but S3 does not insist on it, and presigned uploads rely on that.
     """
-    signed = listed.distinct
-    if len(signed) != len(listed.names):
+    if len(listed.distinct) != len(listed.names):
         raise refuse("a header is listed twice in SignedHeaders.", {})
-    if b"host" in signed:
-        for name in headers:
-            if name not in signed and name[:6] == b"x-amz-":
-                break
-        else:
-            return
-    missing = [name for name in headers if name.startswith(b"x-amz-") and name not in signed]
-    if b"host" not in signed:
-        missing.insert(0, b"host")
+    names = tuple(headers)
+    missing = (_usual_missing if len(names) <= USUAL_NAMES else _missing)(names, listed)
+    if not missing:
+        return
     raise AccessDenied(
         "There were headers present in the request which were not signed",
         HeadersNotSigned=", ".join(shown(name) for name in missing),
     )
+
+
+def _missing(names: tuple[bytes, ...], listed: SignedHeaders) -> list[bytes]:
+    """Which of a request's headers must be signed, and are not."""
+    signed = listed.distinct
+    missing = [name for name in names if name.startswith(b"x-amz-") and name not in signed]
+    if b"host" not in signed:
+        missing.insert(0, b"host")
+    return missing
+
+
+_usual_missing = lru_cache(maxsize=USUAL_LISTS)(_missing)
+"""A client sends, and signs, the same names again and again."""
 
 
 def refuse_token(token: bytes | None) -> None:

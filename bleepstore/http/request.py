@@ -13,7 +13,7 @@ from zope.interface import implementer
 from bleepstore.errors import InternalError, StoreError
 from bleepstore.http.body import Body, NoBody, WholeBody
 from bleepstore.http.head import Head
-from bleepstore.http.response import BODILESS, field_lines, status_line
+from bleepstore.http.response import BODILESS, announced_length, field_lines, status_line
 from bleepstore.http.webrequest import WebRequest
 from bleepstore.interfaces.http import Header, IHttpRequest
 
@@ -86,16 +86,13 @@ class Request(WebRequest):
 
     # Responses
 
-    def _begin(self, status: int, headers: Sequence[Header]) -> tuple[HTTPChannel | None, int]:
-        """Mark the response begun; the channel, and the length that the headers announce or -1."""
+    def _begin(self, status: int) -> HTTPChannel | None:
+        """Mark the response begun."""
         if self.startedWriting:
             raise RuntimeError("the response was already begun")
         self.startedWriting = 1
         self.code = status
-        for name, value in headers:
-            if len(name) == 14 and name.lower() == b"content-length":
-                return self.channel, int(value)
-        return self.channel, -1
+        return self.channel
 
     def respond(self, status: int, headers: Sequence[Header], body: bytes = b"") -> None:
         """As :meth:`IHttpRequest.respond`.
@@ -103,14 +100,16 @@ class Request(WebRequest):
         :raises RuntimeError: the response was already begun, or the headers announce another
             length than the body has.
         """
-        channel, announced = self._begin(status, headers)
+        channel = self._begin(status)
         if channel is None:
             return
+        lines = field_lines(headers)
+        announced = announced_length(lines)
         size = len(body)
         length_line = b""
         if status in BODILESS:
             if announced >= 0:
-                headers = [field for field in headers if field[0].lower() != b"content-length"]
+                lines = field_lines(_without_length(headers))
             size = 0
         elif announced < 0:
             length_line = b"\r\nContent-Length: %d" % size
@@ -123,7 +122,7 @@ class Request(WebRequest):
         pieces = (
             status_line(status),
             channel.factory.date(),
-            field_lines(headers),
+            lines,
             length_line,
             channel.connection_line(self),
             b"\r\n\r\n",
@@ -138,13 +137,15 @@ class Request(WebRequest):
 
     def start(self, status: int, headers: Sequence[Header]) -> None:
         """As :meth:`IHttpRequest.start`."""
-        channel, announced = self._begin(status, headers)
+        channel = self._begin(status)
         if channel is None:
             return
+        lines = field_lines(headers)
+        announced = announced_length(lines)
         coding = b""
         if status in BODILESS:
             self._mute = True
-            headers = [field for field in headers if field[0].lower() != b"content-length"]
+            lines = field_lines(_without_length(headers))
         elif self.method == b"HEAD":
             self._mute = True
         elif announced >= 0:
@@ -157,7 +158,7 @@ class Request(WebRequest):
         pieces = (
             status_line(status),
             channel.factory.date(),
-            field_lines(headers),
+            lines,
             coding,
             channel.connection_line(self),
             b"\r\n\r\n",
@@ -259,3 +260,7 @@ class Request(WebRequest):
             self.abort()
         else:
             self.respond(*channel.factory.refuse(error))
+
+
+def _without_length(headers: Sequence[Header]) -> list[Header]:
+    return [field for field in headers if field[0].lower() != b"content-length"]

@@ -41,6 +41,8 @@ _STATUS_LINE: Final = {
     for status in HTTPStatus
 }
 
+_LENGTH: Final = b"\r\ncontent-length: "
+
 _UNSAFE: Final = bytes.maketrans(b"\r\n\0", b"   ")
 
 
@@ -71,6 +73,16 @@ def field_lines(headers: Sequence[Header]) -> bytes:
         clean = [(name.translate(_UNSAFE), value.translate(_UNSAFE)) for name, value in headers]
         return b"\r\n" + b"\r\n".join(map(b": ".join, clean))
     return block
+
+
+def announced_length(lines: bytes) -> int:
+    """The value of Content-Length among field lines, as :func:`field_lines` gives them; -1 if it is
+    not there."""
+    at = lines.lower().find(_LENGTH)
+    if at < 0:
+        return -1
+    value, _, _ = lines[at + len(_LENGTH) :].partition(b"\r\n")
+    return int(value)
 
 
 def last_response(status: int, date: bytes, fields: bytes, body: bytes) -> bytes:

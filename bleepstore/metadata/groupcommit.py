@@ -32,7 +32,7 @@ from bleepstore.metadata.checkpoints import Checkpoints
 from bleepstore.metadata.database import means_busy, means_no_room
 from bleepstore.metadata.machine import Outcome, StateMachine
 from bleepstore.metadata.slices import in_slices, pause
-from bleepstore.model.commands import AnyCommand
+from bleepstore.model.commands import AnyCommand, Result
 
 MAX_GROUP = 512
 """Commands of one transaction at most: bounds its time and the memory of its pages."""
@@ -71,18 +71,21 @@ class GroupCommit:
         clock: IReactorTime,
         threads: IThreads,
         checkpoints: Checkpoints,
+        committed: Callable[[], None] = lambda: None,
     ) -> None:
         """
         :param reopen: replaces the writer's connection after a failure of unknown outcome.
         :param threads: where COMMIT waits for the disk.
+        :param committed: called when a group is on disk, before anybody is told.
         """
         self._machine = machine
         self._reopen = reopen
         self._clock = clock
         self._threads = threads
         self._checkpoints = checkpoints
+        self._committed = committed
         self._commands: list[AnyCommand] = []
-        self._waiting: list[Deferred[Outcome]] = []
+        self._waiting: list[Deferred[Result]] = []
         self._last = self._likely = 0  # commands of a group
         self._working = False
         self._stopping = False
@@ -95,14 +98,16 @@ class GroupCommit:
         """Commands that wait for their group to start."""
         return len(self._commands)
 
-    def submit(self, command: AnyCommand) -> Deferred[Outcome]:
+    def submit(self, command: AnyCommand) -> Deferred[Result]:
         """Queue a command.  Cancelling the answer does not take it back.
 
-        :raises ServiceUnavailable: the store is stopping.
+        :return: the result; or a failure: the refusal, or the defect that broke it;
+            ServiceUnavailable: the store is stopping.
         """
+        answer: Deferred[Result] = Deferred()
         if self._stopping:
-            raise ServiceUnavailable("The store is stopping.")
-        answer: Deferred[Outcome] = Deferred()
+            answer.errback(ServiceUnavailable("The store is stopping."))
+            return answer
         self._commands.append(command)
         self._waiting.append(answer)
         if not self._working:
@@ -134,8 +139,12 @@ class GroupCommit:
             self._likely = (self._last + len(commands)) // 2
             self._last = len(commands)
             outcomes = await self._settle(commands)
+            self._committed()
             for answer, outcome in zip(waiting, outcomes, strict=True):
-                answer.callback(outcome)
+                if isinstance(outcome, Exception):
+                    answer.errback(outcome)
+                else:
+                    answer.callback(outcome)
             self._checkpoints.consider(self._machine.estimated_bytes)
         self._working = False
         idle, self._idle = self._idle, []

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
@@ -62,7 +63,12 @@ class SqliteMetadata(Queries):
         self._checkpointer = database.open_checkpointer()
         self._checkpoints = Checkpoints(self._checkpointer, threads, checkpoint_bytes)
         self.queue = GroupCommit(
-            self.machine, database.reopen, clock, commit_threads or threads, self._checkpoints
+            self.machine,
+            database.reopen,
+            clock,
+            commit_threads or threads,
+            self._checkpoints,
+            self._snapshot.end,  # whoever is answered then, and reads, must find the change
         )
         self._stopped = False
 
@@ -84,13 +90,9 @@ class SqliteMetadata(Queries):
         self._reader.close()
         await self._threads.run(self._close)
 
-    async def submit(self, command: AnyCommand) -> Result:
+    def submit(self, command: AnyCommand) -> Deferred[Result]:
         """See :class:`IMetadataStore`."""
-        outcome = await self.queue.submit(command)
-        self._snapshot.end()  # whoever is answered now, and reads, must find the change
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
+        return self.queue.submit(command)
 
     async def digest(self) -> str:
         """The hash of all content, equal on all databases with the same history."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Mapping
+from functools import lru_cache
 
 from bleepstore.errors import InvalidArgument, InvalidStorageClass, MetadataTooLarge
 from bleepstore.model.names import MAX_METADATA_BYTES, STORAGE_CLASSES
 from bleepstore.model.objects import Description
-from bleepstore.wire.headers import Header, Headers, text_of
+from bleepstore.wire.headers import USUAL_LISTS, USUAL_NAMES, Header, Headers, text_of
 
 DEFAULT_CONTENT_TYPE = "binary/octet-stream"
 """What S3 answers for an object that was stored without a Content-Type."""
@@ -46,13 +47,15 @@ def read_description(headers: Headers) -> Description:
     kept: dict[str, str] = {}
     metadata: dict[str, str] = {}
     size = 0
-    for name, value in headers.items():
+    names = tuple(headers)
+    for name in _usual(names) if len(names) <= USUAL_NAMES else _describing(names):
+        value = headers[name]
         if name in _KEPT:
             if name == b"content-encoding":
                 value = _without_aws_chunked(value)
             if value:
                 kept[_KEPT[name]] = text_of(value)
-        elif name[:11] == _META:
+        else:
             size += len(name) - 11 + len(value)
             metadata[text_of(name[11:])] = text_of(value)
     if size > MAX_METADATA_BYTES:
@@ -64,6 +67,14 @@ def read_description(headers: Headers) -> Description:
     if name_of_class not in STORAGE_CLASSES:
         raise InvalidStorageClass(StorageClassRequested=name_of_class)
     return Description(kept, metadata, name_of_class)
+
+
+def _describing(names: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """Those of a request's header names that say something of the object."""
+    return tuple([name for name in names if name in _KEPT or name[:11] == _META])
+
+
+_usual = lru_cache(maxsize=USUAL_LISTS)(_describing)
 
 
 def _without_aws_chunked(value: bytes) -> bytes:

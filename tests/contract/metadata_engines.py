@@ -72,8 +72,8 @@ class Turns:
     def __init__(self) -> None:
         self.clock = TurningClock()
 
-    def start(self, waiting: Coroutine[Deferred[Any], Any, T]) -> Deferred[T]:
-        return Deferred.fromCoroutine(waiting)
+    def start(self, waiting: Coroutine[Deferred[Any], Any, T] | Deferred[T]) -> Deferred[T]:
+        return waiting if isinstance(waiting, Deferred) else Deferred.fromCoroutine(waiting)
 
     def run(self, waiting: Awaitable[T]) -> T:
         """The result of an awaitable, or what it raises."""
