@@ -10,10 +10,8 @@ other command comes between them.
 
 While one group is being committed the next one gathers.  It does not start at once when its turn
 comes, but waits some turns of the reactor until it is half as large as the two before it together:
-those who were just answered send their next commands.  So the clients of a busy server fall
-into two halves, one of which is served while the other one's group is committed.  Without that
-they end up as one that commits alone and all others, or all in one group for which the reactor
-waits.
+those who were just answered send their next commands.  Otherwise one client's command is often
+committed alone, while all others wait for the group after it.
 """
 
 from __future__ import annotations
