@@ -31,6 +31,7 @@ from bleepstore.metadata.database import means_busy, means_no_room
 from bleepstore.metadata.machine import Outcome, StateMachine
 from bleepstore.metadata.slices import in_slices, pause
 from bleepstore.model.commands import AnyCommand, Result
+from bleepstore.streams.coroutines import Uncancellable
 
 MAX_GROUP = 512
 """Commands of one transaction at most: bounds its time and the memory of its pages."""
@@ -97,12 +98,12 @@ class GroupCommit:
         return len(self._commands)
 
     def submit(self, command: AnyCommand) -> Deferred[Result]:
-        """Queue a command.  Cancelling the answer does not take it back.
+        """Queue a command.
 
-        :return: the result; or a failure: the refusal, or the defect that broke it;
-            ServiceUnavailable: the store is stopping.
+        :return: cannot be cancelled; fires with the result when it is durable, else with a failure:
+            the refusal, the defect that broke it, or ServiceUnavailable: the store is stopping.
         """
-        answer: Deferred[Result] = Deferred()
+        answer: Deferred[Result] = Uncancellable()
         if self._stopping:
             answer.errback(ServiceUnavailable("The store is stopping."))
             return answer

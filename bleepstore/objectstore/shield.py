@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from bleepstore.errors import StoreError
-from bleepstore.streams.coroutines import resumed
+from bleepstore.streams.coroutines import Uncancellable, resumed
 
 _log = Logger()
 T = TypeVar("T")
@@ -26,7 +26,8 @@ T = TypeVar("T")
 async def shield(coroutine: Coroutine[Deferred[Any], Any, T]) -> T:
     """Await ``coroutine``, which a cancellation of this wait does not reach.
 
-    What it raises after nobody waits any more is logged, unless it is a refusal.
+    What it raises after nobody waits any more is logged, unless it is a refusal.  Where the work
+    waits for what nobody can cancel, the wait for it does not end before that.
     """
     try:
         waiting = coroutine.send(None)
@@ -44,8 +45,12 @@ def _shielded(
     cancel the Deferred that is waited for."""
     try:
         while True:
-            standing_in: Deferred[Any] = Deferred()
-            waiting.addBoth(_relay, standing_in)
+            standing_in: Deferred[Any]
+            if isinstance(waiting, Uncancellable):
+                standing_in = waiting
+            else:
+                standing_in = Deferred()
+                waiting.addBoth(_relay, standing_in)
             try:
                 result = yield standing_in
             except GeneratorExit:

@@ -1,6 +1,6 @@
 """The metrics: counted cheaply, shown to Prometheus when it asks.
 
-Counting happens once a finished request, on the reactor's thread, in plain dicts and lists:
+Requests are counted some hundreds at a time, on the reactor's thread, in plain dicts and lists:
 no lock, no label object, no string formatting.  prometheus_client is imported by the first
 scrape alone; until then it costs neither time nor memory.
 
@@ -29,6 +29,10 @@ DURATION_BUCKETS = (
 
 SIZE_BUCKETS = tuple(256 * 4**step for step in range(10))
 """Upper bounds in bytes: 256 B to 64 MiB by powers of four."""
+
+GATHERED = 256
+"""Requests that are counted together at most: many in a row cost less than each between other
+work."""
 
 METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "PATCH"})
 
@@ -62,18 +66,31 @@ class _Series:
         self.sent_sum = 0
 
 
+_Finished = tuple[str, str, str, int, bool, int, int, float]
+"""The arguments of :meth:`Metrics.request_finished`."""
+
+
 class Metrics:
     """The counters of one process.
 
     :param enabled: False counts nothing (``observability.metrics: false``).
     """
 
-    __slots__ = ("_collectors", "_operations", "_others", "_registry", "_series", "enabled")
+    __slots__ = (
+        "_collectors",
+        "_finished",
+        "_operations",
+        "_others",
+        "_registry",
+        "_series",
+        "enabled",
+    )
 
     def __init__(self, enabled: bool = True) -> None:
         self.enabled = enabled
         self._series: dict[tuple[str, str], _Series] = {}
         self._operations: dict[tuple[str, bool], int] = {}
+        self._finished: list[_Finished] = []
         self._collectors: list[tuple[str, Callable[[], Mapping[str, int]]]] = []
         self._others: list[Callable[[], Iterable[Family | Distribution]]] = []
         self._registry: CollectorRegistry | None = None
@@ -105,7 +122,7 @@ class Metrics:
         sent: int,
         seconds: float,
     ) -> None:
-        """Count a request that has ended.  Costs about a microsecond.
+        """Count a request that has ended, soon, and before anybody asks.
 
         :param path: a template such as ``/{bucket}/{key}``, never a key.
         :param operation: the S3 operation's name; empty for what is none, such as ``/health``.
@@ -116,22 +133,30 @@ class Metrics:
         """
         if not self.enabled:
             return
-        series = self._series.get((method, path))
-        if series is None:
-            if method not in METHODS:
-                method = "other"
-            series = self._series.setdefault((method, path), _Series())
-        statuses = series.statuses
-        statuses[status] = statuses.get(status, 0) + 1
-        series.durations[bisect_left(DURATION_BUCKETS, seconds)] += 1
-        series.received[bisect_left(SIZE_BUCKETS, received)] += 1
-        series.sent[bisect_left(SIZE_BUCKETS, sent)] += 1
-        series.seconds_sum += seconds
-        series.received_sum += received
-        series.sent_sum += sent
-        if operation:
-            outcome = (operation, not failed)
-            self._operations[outcome] = self._operations.get(outcome, 0) + 1
+        finished = self._finished
+        finished.append((method, path, operation, status, failed, received, sent, seconds))
+        if len(finished) >= GATHERED:
+            self._count()
+
+    def _count(self) -> None:
+        """Count what has gathered."""
+        for method, path, operation, status, failed, received, sent, seconds in self._finished:
+            series = self._series.get((method, path))
+            if series is None:
+                usual = method if method in METHODS else "other"
+                series = self._series.setdefault((usual, path), _Series())
+            statuses = series.statuses
+            statuses[status] = statuses.get(status, 0) + 1
+            series.durations[bisect_left(DURATION_BUCKETS, seconds)] += 1
+            series.received[bisect_left(SIZE_BUCKETS, received)] += 1
+            series.sent[bisect_left(SIZE_BUCKETS, sent)] += 1
+            series.seconds_sum += seconds
+            series.received_sum += received
+            series.sent_sum += sent
+            if operation:
+                outcome = (operation, not failed)
+                self._operations[outcome] = self._operations.get(outcome, 0) + 1
+        self._finished.clear()
 
     async def exposition(self, totals: Callable[[], Awaitable[Totals]]) -> bytes:
         """The text of all metrics.
@@ -151,6 +176,7 @@ class Metrics:
         """Every metric family of ours, as prometheus_client's values."""
         from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 
+        self._count()
         requests = CounterMetricFamily(
             "bleepstore_http_requests",
             "HTTP requests that were answered.",

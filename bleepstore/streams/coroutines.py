@@ -84,6 +84,16 @@ def _rest(
         return value
 
 
+class Uncancellable(Deferred[T]):
+    """A Deferred that goes on to its result, whoever would rather not wait for it.
+
+    What shields work from those who stop waiting need not stand between them and this.
+    """
+
+    def cancel(self) -> None:
+        """Changes nothing."""
+
+
 class Pending(Awaitable[T], Generic[T]):
     """A coroutine that is no coroutine to those who would run it, and can be awaited once."""
 

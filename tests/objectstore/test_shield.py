@@ -6,6 +6,7 @@ from twisted.logger import LogLevel, globalLogPublisher
 
 from bleepstore.errors import IncompleteBody, NoSuchKey
 from bleepstore.objectstore.shield import shield
+from bleepstore.streams.coroutines import Uncancellable
 from tests.objectstore.driving import Running, run
 
 
@@ -66,6 +67,18 @@ def test_a_cancelled_wait_ends_but_the_work_does_not() -> None:
     assert reached == []
     step.callback(None)
     assert reached == ["end"]
+
+
+def test_a_wait_for_what_cannot_be_cancelled_goes_on_to_the_result() -> None:
+    step: Deferred[str] = Uncancellable()
+
+    async def work() -> str:
+        return await step
+
+    running = Running(shield(work()))
+    running.cancel()
+    step.callback("done")
+    assert running.result() == "done"
 
 
 @pytest.mark.parametrize(("error", "logged"), [(IncompleteBody(), 0), (ValueError("broken"), 1)])
