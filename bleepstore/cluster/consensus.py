@@ -5,7 +5,8 @@ Joins the parts (``driver`` is the one in the middle) and knows what a start and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.defer import TimeoutError as TimedOut
@@ -36,6 +37,8 @@ from bleepstore.interfaces.replication import (
 from bleepstore.observability.families import Distribution, Family
 from bleepstore.raft.core import Raft
 from bleepstore.raft.messages import Members, Message, SnapshotMark
+
+T = TypeVar("T")
 
 NOT_RUNNING = "The node is starting or stopping."
 NOT_BEGUN = "The node waits for the other first members of its cluster."
@@ -267,21 +270,33 @@ class Consensus:
 
     # What the store asks for
 
-    async def propose(self, command: bytes) -> object:
+    def propose(self, command: bytes) -> Awaitable[object]:
         """See :class:`IConsensus`."""
-        await self._when_begun(self._around.settings.decision)
+        if self._founding is not None:
+            return self._once_begun(self._propose, command)
+        return self._propose(command)
+
+    def barrier(self) -> Awaitable[None]:
+        """See :class:`IConsensus`."""
+        if self._founding is not None:
+            return self._once_begun(self._barrier)
+        return self._barrier()
+
+    def _propose(self, command: bytes) -> Deferred[object]:
         driver = self._require_running()
         answer = self._proposals.submit(command)
         driver.wake()
-        return await answer
+        return answer
 
-    async def barrier(self) -> None:
-        """See :class:`IConsensus`."""
-        await self._when_begun(self._around.settings.decision)
+    def _barrier(self) -> Deferred[None]:
         driver = self._require_running()
         passed = self._barriers.wait()
         driver.wake()
-        await passed
+        return passed
+
+    async def _once_begun(self, ask: Callable[..., Deferred[T]], *args: object) -> T:
+        await self._when_begun(self._around.settings.decision)
+        return await ask(*args)
 
     def status(self) -> ConsensusStatus:
         """See :class:`IConsensus`."""

@@ -20,6 +20,7 @@ from bleepstore.errors import ServiceUnavailable
 from bleepstore.interfaces.replication import Verdict
 from bleepstore.model import proposals
 from bleepstore.model.proposals import Proposal
+from bleepstore.streams.coroutines import Uncancellable
 
 UNDECIDED = "It was not decided in time whether this is done."
 UNKNOWN = "Whether this was done is not known: the state was replaced by a snapshot meanwhile."
@@ -46,7 +47,7 @@ class Pending:
         self.to = ""
         self.handed = False
         self.retry_at: float | None = None
-        self.answer: Deferred[object] = Deferred()
+        self.answer: Deferred[object] = Uncancellable()
 
 
 class Proposals:
@@ -90,7 +91,7 @@ class Proposals:
         return bool(self._due)
 
     def submit(self, command: bytes) -> Deferred[object]:
-        """Name a command, and have it handed over; fires with its outcome.
+        """Name a command, and have it handed over; fires with its outcome, and is not cancelled.
 
         :raises ServiceUnavailable: too many wait, or the node is stopping.
         """

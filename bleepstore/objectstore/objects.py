@@ -111,8 +111,9 @@ class Objects:
         """PutObject: read the payload to its end and publish it.
 
         What already fails on the head (permission, ACL, conditions) is answered before the first
-        read.  Conditions are decided again in the transaction.  Not cancellable: a client that
-        vanishes is an IncompleteBody of its payload.  Whatever is refused leaves nothing.
+        read.  Conditions are decided again in the transaction.  From that read on it is not
+        cancellable: a client that vanishes is an IncompleteBody of its payload.  Whatever is
+        refused leaves nothing.
 
         :raises NoSuchBucket:
         :raises AccessDenied:
@@ -123,7 +124,15 @@ class Objects:
         :raises InsufficientStorage: there is no room.
         :raises StoreError: as :meth:`Ingest.take` and :meth:`Acls.resolve`.
         """
-        return await shield(self._put(caller, request, payload))
+        if request.conditions is None:
+            bucket = await self._metadata.get_bucket(request.bucket)
+            require_bucket(bucket, caller, Permission.WRITE)
+        else:
+            found = await self._metadata.get_object(request.bucket, request.key)
+            bucket = found.bucket
+            require_bucket(bucket, caller, Permission.WRITE)
+            check_write(request.conditions, None if found.version is None else found.version.etag)
+        return await shield(self._put(caller, request, payload, bucket.owner_id))
 
     async def get(self, caller: Caller, request: ReadRequest) -> ObjectRead:
         """GetObject: the version and its bytes, pinned and opened; whoever gets it closes it.
@@ -240,18 +249,11 @@ class Objects:
         """PutObjectAcl.  Raises as :meth:`get_acl` and :meth:`Acls.resolve`."""
         return await shield(self._put_acl(caller, bucket, key, acl, version_id))
 
-    async def _put(self, caller: Caller, request: PutRequest, payload: IPayload) -> Written:
-        conditions = request.conditions
-        if conditions is None:
-            bucket = await self._metadata.get_bucket(request.bucket)
-            require_bucket(bucket, caller, Permission.WRITE)
-        else:
-            found = await self._metadata.get_object(request.bucket, request.key)
-            bucket = found.bucket
-            require_bucket(bucket, caller, Permission.WRITE)
-            check_write(conditions, None if found.version is None else found.version.etag)
+    async def _put(
+        self, caller: Caller, request: PutRequest, payload: IPayload, bucket_owner: str
+    ) -> Written:
         owner_id = caller.owner_id
-        acl = await self._acls.resolve(request.acl, owner_id, bucket.owner_id)
+        acl = await self._acls.resolve(request.acl, owner_id, bucket_owner)
         description = request.description
         body = await self._publisher.take(
             payload,
@@ -280,7 +282,7 @@ class Objects:
                 description=description,
                 checksum=body.checksum,
                 manifest=Manifest(body.extents),
-                conditions=conditions,
+                conditions=request.conditions,
             ),
             body.extents,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -868,14 +868,15 @@ def test_nothing_is_accepted_before_the_start(world: World, tmp_path: Path) -> N
     node = world["a"]
     node.kill()
     node.boot()
-    for call in (
-        node.consensus.propose(b"x"),
-        node.consensus.barrier(),
-        node.consensus.take_snapshot(),
-        node.consensus.transfer_leadership(),
-    ):
+    calls: tuple[Callable[[], Awaitable[object]], ...] = (
+        lambda: node.consensus.propose(b"x"),
+        node.consensus.barrier,
+        node.consensus.take_snapshot,
+        node.consensus.transfer_leadership,
+    )
+    for call in calls:
         with pytest.raises(ServiceUnavailable):
-            world.run(call)
+            world.run(call())
     assert node.consensus.status().role == "joining"
     received = tmp_path / "received"
     received.write_bytes(b"x")

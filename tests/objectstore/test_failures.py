@@ -134,7 +134,17 @@ def test_a_command_of_unknown_outcome_keeps_its_blob(world: World, error: Except
     assert world.get("k") == content(LARGE)
 
 
-@pytest.mark.parametrize("stage", ["get_bucket", "create", "submit"])
+def test_a_front_that_stops_waiting_before_a_put_has_begun_ends_it(world: World) -> None:
+    gate = world.metadata.hang("get_bucket")
+    putting = put_object(world, Payload(content(LARGE)))
+    putting.cancel()
+    with pytest.raises(CancelledError):
+        putting.result()
+    gate.callback(None)
+    assert_nothing_is_left(world)
+
+
+@pytest.mark.parametrize("stage", ["create", "submit"])
 def test_a_front_that_stops_waiting_does_not_stop_a_put(world: World, stage: str) -> None:
     stores = world.blobs if stage == "create" else world.metadata
     gate = stores.hang(stage)
