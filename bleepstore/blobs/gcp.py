@@ -229,8 +229,14 @@ class GcpBlobStore(CloudStore):
         if source.offset == 0 and listed_name(found).size == source.length:
             made = await self._calls.copy(there.name, there.tag, name, {}, _NOTHING)
             return str(_located(blob_id, PART, made))
-        writer = await self.create(blob_id, Placement(upload=upload, part=number))
         reader = await self.open(source.blob_id, source.offset, source.length)
+        try:
+            return await self._send_part(reader, blob_id, Placement(upload=upload, part=number))
+        finally:
+            reader.close()
+
+    async def _send_part(self, reader: IBlobReader, blob_id: str, placement: Placement) -> str:
+        writer = await self.create(blob_id, placement)
         try:
             while data := await reader.read():
                 await writer.write(data)
@@ -240,8 +246,6 @@ class GcpBlobStore(CloudStore):
             self._unstage(blob_id)
             await writer.abort()
             raise
-        finally:
-            reader.close()
 
     async def stage_parts(
         self, upload: str, parts: Sequence[PlacedPart], placement: Placement

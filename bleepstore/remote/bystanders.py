@@ -89,8 +89,8 @@ class Unseen:
         self.code = code
 
     def deliverBody(self, protocol: IProtocol) -> None:
-        """See ``IResponse``: the body goes another way."""
-        raise NotImplementedError("the body is the answer's own")
+        """Not to be called, unlike ``IResponse``'s: the body goes another way."""
+        raise RuntimeError("the body is the answer's own")
 
     def setPreviousResponse(self, response: IResponse) -> None:
         """See ``IResponse``: there are no redirects."""

@@ -309,45 +309,69 @@ def memory(setting: Setting) -> Iterator[Figure]:
     """Resident memory: idle, and while many clients move large objects each way."""
     directory = setting.directory / "memory"
     with processes.bleepstore(directory) as daemon:
-        s3 = client_of(daemon)
-        s3.create_bucket(Bucket="bench")
-        idle = processes.resident(daemon.pid)
-        yield bound("memory, idle", idle / MIB, "MiB", 64)
-        piece = bytes(MIB)
-        pieces = setting.large // MIB
-        head = signed.head(daemon.port, "PUT", "/bench/source", length=setting.large)
-        load.upload(daemon.port, head, piece, pieces)
-        errors: list[BaseException] = []
-
-        def both_ways(n: int) -> None:
-            try:
-                put = signed.head(daemon.port, "PUT", f"/bench/{n}", length=setting.large)
-                load.upload(daemon.port, put, piece, pieces)
-            except Exception as error:
-                errors.append(error)
-
-        def back(_: int) -> None:
-            try:
-                get = signed.head(daemon.port, "GET", "/bench/source")
-                load.download(daemon.port, get, bytearray(MIB))
-            except Exception as error:
-                errors.append(error)
-
-        threads = [
-            threading.Thread(target=target, args=(n,))
-            for n in range(setting.clients)
-            for target in (both_ways, back)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        if errors:
-            raise errors[0]
-        peak = processes.resident(daemon.pid, "VmHWM")
+        client_of(daemon).create_bucket(Bucket="bench")
+        yield bound("memory, idle", processes.resident(daemon.pid) / MIB, "MiB", 64)
+        grown = _grown(daemon, setting.clients, setting.large)
     shutil.rmtree(directory)
     name = f"memory, {setting.clients} clients each way, more than idle"
-    yield bound(name, (peak - idle) / MIB, "MiB", 64)
+    yield bound(name, grown / MIB, "MiB", 64)
+
+
+def memory_of_gateways(setting: Setting) -> Iterator[Figure]:
+    """The same of gateways, each before another server.  The emulators keep all in their memory,
+    so less is moved before them."""
+    for behind, server, part in (
+        ("another BleepStore", bench_gateway.another_bleepstore, 1),
+        ("Google's fake", bench_gateway.fake_of_cloud_storage, 4),
+        ("Azurite", bench_gateway.microsofts_emulator, 16),
+    ):
+        directory = setting.directory / "gateway-memory"
+        size = max(setting.large // part, MIB)
+        with (
+            server(directory / "behind") as cloud,
+            processes.bleepstore(directory / "front", cloud.settings) as front,
+        ):
+            client_of(front).create_bucket(Bucket="bench")
+            grown = _grown(front, setting.clients, size)
+        shutil.rmtree(directory)
+        name = f"gateway before {behind}, {setting.clients} × {size // MIB:,} MiB each way"
+        yield bound(name, grown / MIB, "MiB", 100)
+
+
+def _grown(daemon: Daemon, clients: int, size: int) -> int:
+    """By how many bytes the memory of a server grows while so many clients put, and as many get,
+    an object of ``size`` each."""
+    idle = processes.resident(daemon.pid)
+    piece = bytes(MIB)
+    pieces = size // MIB
+    head = signed.head(daemon.port, "PUT", "/bench/source", length=size)
+    load.upload(daemon.port, head, piece, pieces)
+    errors: list[BaseException] = []
+
+    def put(n: int) -> None:
+        try:
+            head = signed.head(daemon.port, "PUT", f"/bench/{n}", length=size)
+            load.upload(daemon.port, head, piece, pieces)
+        except Exception as error:
+            errors.append(error)
+
+    def get(_: int) -> None:
+        try:
+            head = signed.head(daemon.port, "GET", "/bench/source")
+            load.download(daemon.port, head, bytearray(MIB))
+        except Exception as error:
+            errors.append(error)
+
+    threads = [
+        threading.Thread(target=way, args=(n,)) for n in range(clients) for way in (put, get)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+    return processes.resident(daemon.pid, "VmHWM") - idle
 
 
 def core_of_raft(setting: Setting) -> Iterator[Figure]:
@@ -439,4 +463,5 @@ ALL: dict[str, Callable[[Setting], Iterator[Figure]]] = {
     "cluster": cluster,
     "gateway": gateway,
     "emulators": emulators,
+    "gateway-memory": memory_of_gateways,
 }
