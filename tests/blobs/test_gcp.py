@@ -344,6 +344,30 @@ async def test_a_whole_object_becomes_a_part_inside_the_cloud(world: World) -> N
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_part_of_a_source_that_cannot_be_opened_is_not_begun(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = world.store()
+    source = await put(store, b"x" * 1000, "source")
+    upload = await store.begin_upload(blob_id(2), Placement("bucket", "key"))
+    begun: list[str] = []
+    create = store.create
+
+    async def noted(blob_id: str, placement: Placement) -> Any:
+        begun.append(blob_id)
+        return await create(blob_id, placement)
+
+    async def closed(*_: object) -> Any:
+        raise SlowDown
+
+    monkeypatch.setattr(store, "create", noted)
+    monkeypatch.setattr(store, "open", closed)
+    with pytest.raises(SlowDown):
+        await store.copy_part(blob_id(3), upload, 1, Extent(999, source))
+    assert begun == []
+
+
+@pytest_twisted.ensureDeferred
 async def test_what_a_crash_left_is_listed_and_removed(world: World) -> None:
     store = world.store()
     await stage(store, random_bytes(2 * MIB), "staged", 7)
