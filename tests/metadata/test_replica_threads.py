@@ -64,6 +64,10 @@ async def test_copies_that_are_made_while_threads_apply_are_each_of_one_index(
     entries = history()
     dice = random.Random(1)
     taken: list[tuple[int, str]] = []
+    waiting: list[Deferred[None]] = []
+
+    def indexes() -> set[int]:
+        return {index for index, _ in taken}
 
     async def copy() -> None:
         while replica.applied_index() < len(entries):
@@ -73,12 +77,19 @@ async def test_copies_that_are_made_while_threads_apply_are_each_of_one_index(
             assert begun <= index <= replica.applied_index()
             assert await replica.sync() >= index
             taken.append((index, path))
+            for each in waiting:
+                each.callback(None)
+            waiting.clear()
 
     copying = Deferred.fromCoroutine(copy())
     while (done := replica.applied_index()) < len(entries):
+        while len(indexes()) < done * 5 // len(entries):  # the copies are to keep up
+            copied: Deferred[None] = Deferred()
+            waiting.append(copied)
+            await copied
         await replica.apply(entries[done : done + dice.randrange(1, 60)])
     await copying
-    assert len({index for index, _ in taken}) > 3
+    assert len(indexes()) > 3
     expected = Expected()
     for index, path in taken:
         await other.replace(path, index)
