@@ -251,6 +251,33 @@ libc.fclose(file)
     assert path.read_text().count("<heap nr=") == 1
 
 
+def test_memory_that_was_freed_is_used_again_without_fresh_pages() -> None:
+    script = """
+import resource
+from tests.streams.turns import Turns
+from bleepstore.streams.threads import ReactorThreads
+
+turns = Turns()
+threads = ReactorThreads(turns, size=1)
+turns.run(threads.start())
+
+def allocate():
+    for _ in range(50):
+        pieces = [b"x" * (1 << 20) for _ in range(4)]
+        del pieces
+
+allocate()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+allocate()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+turns.run(threads.stop())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+    )
+    assert int(done.stdout) < 1000, "of the 51,200 pages that were written"
+
+
 def test_a_prompt_pool_shortens_the_interpreters_switch_interval_while_it_has_calls(
     turns: Turns,
 ) -> None:
