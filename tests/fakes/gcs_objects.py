@@ -57,13 +57,18 @@ class Refused(Exception):
 
 @dataclass
 class Stored:
-    """One object."""
+    """One object.
+
+    :ivar digests: its CRC32C and its MD5, as the API writes them.  The service keeps them beside
+        an object, so that to show or to rewrite one reads none of its bytes.
+    """
 
     name: str
     data: bytes
     generation: int
     described: Resource
     time: int
+    digests: tuple[str, str]
     components: int = 0
 
     def resource(self, bucket: str) -> Resource:
@@ -77,7 +82,7 @@ class Stored:
             "metageneration": "1",
             "storageClass": "STANDARD",
             "size": str(len(self.data)),
-            "crc32c": crc_of(self.data),
+            "crc32c": self.digests[0],
             "etag": b64encode(str(self.generation).encode()).decode(),
             "timeCreated": iso_date(self.time),
             "updated": iso_date(self.time),
@@ -87,7 +92,7 @@ class Stored:
         if self.components:
             shown["componentCount"] = self.components
         else:
-            shown["md5Hash"] = md5_of(self.data)
+            shown["md5Hash"] = self.digests[1]
         return shown
 
 
@@ -162,17 +167,23 @@ class Bucket:
         described: Resource,
         conditions: Mapping[str, int],
         components: int = 0,
+        digests: tuple[str, str] | None = None,
     ) -> Stored:
-        """Make an object, in the place of the one that is there."""
+        """Make an object, in the place of the one that is there.
+
+        :param digests: of the bytes, if they are known.
+        """
         check_name(name)
         check_described(described)
-        for given, computed in (("crc32c", crc_of), ("md5Hash", md5_of)):
-            if given in described and described[given] != computed(data):
+        if digests is None:
+            digests = crc_of(data), md5_of(data)
+        for given, computed in zip(("crc32c", "md5Hash"), digests, strict=True):
+            if given in described and described[given] != computed:
                 raise Refused(400, "invalid", f"Provided {given} does not match the data")
         self.check(self.objects.get(name), conditions)
         self._generation += 1
         kept = {key: value for key, value in described.items() if key not in ("crc32c", "md5Hash")}
-        stored = Stored(name, data, self._generation, kept, self._now(), components)
+        stored = Stored(name, data, self._generation, kept, self._now(), digests, components)
         self.objects[name] = stored
         return stored
 
@@ -277,6 +288,7 @@ class Bucket:
             found.described if described is None else described,
             conditions,
             found.components,
+            found.digests,
         )
         return made, done, done, ""
 
