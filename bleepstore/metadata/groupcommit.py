@@ -138,7 +138,10 @@ class GroupCommit:
             self._likely = (self._last + len(commands)) // 2
             self._last = len(commands)
             outcomes = await self._settle(commands)
-            self._committed()
+            try:
+                self._committed()
+            except Exception:
+                _log.failure("What follows a commit failed")  # and must not keep the answers
             for answer, outcome in zip(waiting, outcomes, strict=True):
                 if isinstance(outcome, Exception):
                     answer.errback(outcome)

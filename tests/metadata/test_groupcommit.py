@@ -161,6 +161,18 @@ def test_nothing_is_acknowledged_or_seen_before_its_commit_is_on_disk(
     assert second.called
 
 
+def test_what_is_called_after_a_commit_may_fail_and_all_are_answered(
+    store: SqliteMetadata, turns: Turns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(store.queue, "_committed", fail)
+    for each in commands(store, turns, "ab"):
+        assert isinstance(turns.result(each), Written)
+    assert isinstance(turns.run(store.submit(put("c"))), Written)
+
+
 def test_a_refused_command_does_not_disturb_its_group(store: SqliteMetadata, turns: Turns) -> None:
     good = turns.start(store.submit(put("good")))
     bad = turns.start(store.submit(put("bad", to="missing")))
