@@ -34,12 +34,6 @@ USUAL = 512
 USUAL_LENGTH = 512
 """... and how long they may be, so that no client can fill the memory with them."""
 
-USUAL_LISTS = 64
-"""The same of lists of header names ..."""
-
-USUAL_NAMES = 32
-"""... and how many names they may have."""
-
 
 class Signable(Struct, frozen=True):
     """The signed parts of a request, query pairs without X-Amz-Signature.

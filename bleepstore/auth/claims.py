@@ -13,14 +13,7 @@ from functools import lru_cache
 from msgspec import Struct
 
 from bleepstore import errors
-from bleepstore.auth.canonical import (
-    USUAL,
-    USUAL_LENGTH,
-    USUAL_LISTS,
-    USUAL_NAMES,
-    Signable,
-    SignedHeaders,
-)
+from bleepstore.auth.canonical import USUAL, USUAL_LENGTH, Signable, SignedHeaders
 from bleepstore.auth.payload import Payload
 from bleepstore.errors import AccessDenied, InvalidRequest, InvalidToken, StoreError
 
@@ -140,8 +133,7 @@ def check_signed_headers(
     """
     if len(listed.distinct) != len(listed.names):
         raise refuse("a header is listed twice in SignedHeaders.", {})
-    names = tuple(headers)
-    missing = (_usual_missing if len(names) <= USUAL_NAMES else _missing)(names, listed)
+    missing = _missing(tuple(headers), listed)
     if not missing:
         return
     raise AccessDenied(
@@ -150,17 +142,12 @@ def check_signed_headers(
     )
 
 
-def _missing(names: tuple[bytes, ...], listed: SignedHeaders) -> list[bytes]:
+@lru_cache(maxsize=64)  # a client sends, and signs, the same names again and again
+def _missing(names: tuple[bytes, ...], listed: SignedHeaders) -> tuple[bytes, ...]:
     """Which of a request's headers must be signed, and are not."""
     signed = listed.distinct
     missing = [name for name in names if name.startswith(b"x-amz-") and name not in signed]
-    if b"host" not in signed:
-        missing.insert(0, b"host")
-    return missing
-
-
-_usual_missing = lru_cache(maxsize=USUAL_LISTS)(_missing)
-"""A client sends, and signs, the same names again and again."""
+    return (b"host", *missing) if b"host" not in signed else tuple(missing)
 
 
 def refuse_token(token: bytes | None) -> None:

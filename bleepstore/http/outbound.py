@@ -1,4 +1,4 @@
-"""The writing side of a connection, and all that leans on Twisted's inner workings.
+"""The writing side of a connection, past Twisted's queue.
 
 Twisted's ``write`` queues, asks the reactor to watch the socket, and sends in the next turn, at
 most 128 KiB at a time: two system calls too many for a small response, and copies too many for a

@@ -9,7 +9,7 @@ from functools import lru_cache
 from bleepstore.errors import InvalidArgument, InvalidStorageClass, MetadataTooLarge
 from bleepstore.model.names import MAX_METADATA_BYTES, STORAGE_CLASSES
 from bleepstore.model.objects import Description
-from bleepstore.wire.headers import USUAL_LISTS, USUAL_NAMES, Header, Headers, text_of
+from bleepstore.wire.headers import Header, Headers, text_of
 
 DEFAULT_CONTENT_TYPE = "binary/octet-stream"
 """What S3 answers for an object that was stored without a Content-Type."""
@@ -47,8 +47,7 @@ def read_description(headers: Headers) -> Description:
     kept: dict[str, str] = {}
     metadata: dict[str, str] = {}
     size = 0
-    names = tuple(headers)
-    for name in _usual(names) if len(names) <= USUAL_NAMES else _describing(names):
+    for name in _describing(tuple(headers)):
         value = headers[name]
         if name in _KEPT:
             if name == b"content-encoding":
@@ -69,12 +68,10 @@ def read_description(headers: Headers) -> Description:
     return Description(kept, metadata, name_of_class)
 
 
+@lru_cache(maxsize=64)  # a client sends the same names again and again
 def _describing(names: tuple[bytes, ...]) -> tuple[bytes, ...]:
     """Those of a request's header names that say something of the object."""
     return tuple([name for name in names if name in _KEPT or name[:11] == _META])
-
-
-_usual = lru_cache(maxsize=USUAL_LISTS)(_describing)
 
 
 def _without_aws_chunked(value: bytes) -> bytes:

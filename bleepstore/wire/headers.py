@@ -12,13 +12,6 @@ from bleepstore import errors
 Headers = Mapping[bytes, bytes]
 Header = tuple[bytes, bytes]
 
-USUAL_LISTS = 64
-"""A client sends the same header names again and again: for how many such lists it is remembered
-what is to be looked at among them ..."""
-
-USUAL_NAMES = 32
-"""... and how many names they may have."""
-
 _ENCRYPTION = (
     b"x-amz-server-side-encryption",
     b"x-amz-server-side-encryption-aws-kms-key-id",

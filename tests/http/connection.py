@@ -9,9 +9,10 @@ from httptools import HttpResponseParser
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IAddress, IProducer
+from twisted.internet.interfaces import IAddress, IProducer, IReactorFDSet
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from bleepstore.http.channel import HTTPChannel
 from bleepstore.http.factory import HTTPFactory
@@ -19,6 +20,22 @@ from bleepstore.http.request import Request
 from bleepstore.http.settings import Handler, Limits, Observer, Refuse
 
 T = TypeVar("T")
+
+
+@implementer(IReactorFDSet)
+class NotingReactor:
+    """Which descriptors wait for what."""
+
+    def __init__(self) -> None:
+        self.readers: set[object] = set()
+        self.addReader = self.readers.add
+        self.removeReader = self.readers.discard
+        self.writers: set[object] = set()
+        self.addWriter = self.writers.add
+        self.removeWriter = self.writers.discard
+        self.removeAll = self.readers.clear
+        self.getReaders = self.readers.copy
+        self.getWriters = self.writers.copy
 
 
 class MemoryTransport:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorFDSet
+from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.tcp import Connection
 from twisted.python.failure import Failure
@@ -17,22 +17,7 @@ from zope.interface import implementer
 
 from bleepstore.http import arrivals
 from bleepstore.http.arrivals import Arrivals
-
-
-@implementer(IReactorFDSet)
-class NotingReactor:
-    """Which descriptors wait for what."""
-
-    def __init__(self) -> None:
-        self.readers: set[object] = set()
-        self.addReader = self.readers.add
-        self.removeReader = self.readers.discard
-        self.writers: set[object] = set()
-        self.addWriter = self.writers.add
-        self.removeWriter = self.writers.discard
-        self.removeAll = self.readers.clear
-        self.getReaders = self.readers.copy
-        self.getWriters = self.writers.copy
+from tests.http.connection import NotingReactor
 
 
 class Noting(Protocol):

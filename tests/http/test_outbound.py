@@ -15,19 +15,7 @@ from twisted.internet.task import Clock
 from twisted.internet.tcp import Connection
 
 from bleepstore.http.outbound import CROWD, Departures, Outbound, SocketOutbound, outbound_for
-from tests.http.connection import MemoryTransport
-
-
-class NotingReactor:
-    """Which descriptors wait for what."""
-
-    def __init__(self) -> None:
-        self.readers: set[object] = set()
-        self.writers: set[object] = set()
-        self.addReader = self.readers.add
-        self.addWriter = self.writers.add
-        self.removeReader = self.readers.discard
-        self.removeWriter = self.writers.discard
+from tests.http.connection import MemoryTransport, NotingReactor
 
 
 class Pair:
