@@ -147,8 +147,17 @@ class Settling:
         self.leave(intent)
         if intent.begun:
             await self._store.delete(intent.begun)
+        await self._forget(intent)
+
+    async def _forget(self, intent: Intent) -> None:
+        """Nothing is left of it in the cloud."""
         await self._metadata.submit(ForgetIntent(at=self._now(), intent_id=intent.intent_id))
         self._ended(intent)
+
+    async def _written(self, intent: Intent) -> NativeObject | None:
+        """The intent's bytes, if they lie under the name."""
+        found = await self._store.look(intent.name) if intent.command else None
+        return found if found is not None and found.blob_id == intent.blob_id else None
 
     async def commit(self, intent: Intent, locator: str, final: Final | None = None) -> Result:
         """Commit the command of an intent whose bytes lie under the name.
@@ -169,10 +178,16 @@ class Settling:
         :raises Exception: it cannot be ended for now; it is pending.
         """
         self.leave(intent)
-        found = await self._store.look(intent.name) if intent.command else None
-        if found is None or found.blob_id != intent.blob_id:
-            await self.forget(intent)
-            return None
+        found = await self._written(intent)
+        if found is None:
+            if intent.begun:
+                # A request of a process that has died may still be on its way.  Without what was
+                # begun it has nothing to put in place: what does not lie there now never will.
+                await self._store.delete(intent.begun)
+                found = await self._written(intent)
+            if found is None:
+                await self._forget(intent)
+                return None
         try:
             return await self.commit(intent, str(locator_of(found)))
         except OperationAborted:

@@ -226,6 +226,11 @@ class FaultProxy:
         for thread in self._threads:
             thread.join(PATIENCE)
 
+    def drain(self) -> None:
+        """Wait until all that clients which are gone had asked for is done, or will never be."""
+        for thread in self._threads[1:]:
+            thread.join(PATIENCE)
+
     def _run(self, target: Callable[..., None], *args: object) -> None:
         thread = threading.Thread(target=target, args=args, daemon=True)
         self._threads.append(thread)

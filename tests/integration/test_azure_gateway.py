@@ -229,6 +229,7 @@ def test_no_acknowledged_write_is_lost_in_a_crash(world: World) -> None:
                 each.result(timeout=120)
         world.proxy.plan = Script(())
         s3.close()
+        world.proxy.drain()
         world.front.start()
         s3 = world.client()
         writers.check(s3)

@@ -299,6 +299,19 @@ def test_a_crash_at_any_moment_of_a_large_write(world: CloudWorld, moment: str) 
     assert world.get("key") == (LARGE if made else b"before")
 
 
+def test_a_large_write_that_arrives_after_a_crash_is_not_overlooked(world: CloudWorld) -> None:
+    """The process is dead and another has looked; only then does the cloud do what was asked."""
+    world.put("key", b"before")
+    arrival = world.cloud.hold("complete")
+    world.cloud.after("complete", lambda: world.cloud.hold("never"))
+    writing = putting(world, "key", LARGE)
+    assert not writing.done
+    world.cloud.before("delete", lambda: arrival.callback(None))
+    world.crash()
+    world.require_agreement()
+    assert world.get("key") == LARGE
+
+
 @pytest.mark.parametrize("moment", ["submit1 before", "submit1 after", "delete before"])
 def test_a_crash_at_any_moment_of_a_deletion(world: CloudWorld, moment: str) -> None:
     world.put("key", b"data")
