@@ -23,6 +23,7 @@ from bleepstore.blobs.aws_messages import (
     native_object,
     query,
 )
+from bleepstore.blobs.cloud_digests import CloudDigests
 from bleepstore.errors import Displaced, InternalError, NoSuchUpload, StoreError
 from bleepstore.interfaces.in_place import NativeObject
 from bleepstore.remote.downloading import ResponseBody
@@ -46,6 +47,7 @@ class AwsCalls:
     """Speaks to one bucket.
 
     :param base: path before a key: empty, or with the bucket (path style).
+    :ivar digests: whether ETags are MD5s.
     """
 
     def __init__(self, service: Service, origin: Origin, base: str, bucket: str) -> None:
@@ -53,14 +55,15 @@ class AwsCalls:
         self._origin = origin
         self._base = base.encode()
         self._bucket = bucket
+        self.digests = CloudDigests()
 
     async def put(self, name: str, data: bytes, headers: Sequence[Header], expected: str) -> str:
         """PutObject; gives the ETag.
 
         :raises Displaced: not what is expected lies there.
         """
-        headers = [*headers, expectation(expected), _content_md5(data)]
-        return await self._etag("PUT", name, data, headers)
+        headers = [*headers, expectation(expected)]
+        return await self._checked(name, data, headers)
 
     async def begin(self, name: str, headers: Sequence[Header]) -> str:
         """CreateMultipartUpload; gives the upload's id."""
@@ -69,9 +72,10 @@ class AwsCalls:
 
     async def put_part(self, name: str, upload_id: str, number: int, body: bytes | Upload) -> str:
         """UploadPart; gives the part's ETag."""
-        headers = [_content_md5(body)] if isinstance(body, bytes) else []
         target = query(partNumber=str(number), uploadId=upload_id)
-        return await self._etag("PUT", name, body, headers, target, missing=NoSuchUpload)
+        if isinstance(body, bytes):
+            return await self._checked(name, body, (), target, NoSuchUpload)
+        return await self._etag(name, body, (), target, NoSuchUpload)
 
     async def complete(
         self, name: str, upload_id: str, parts: Sequence[tuple[int, str]], expected: str
@@ -193,16 +197,31 @@ class AwsCalls:
             (b"x-amz-copy-source-if-match", b'"%b"' % tag.encode()),
         ]
 
+    async def _checked(
+        self,
+        name: str,
+        data: bytes,
+        headers: Sequence[Header],
+        target: bytes = b"",
+        missing: type[StoreError] = Displaced,
+    ) -> str:
+        """As :meth:`_etag`, of bytes of which S3 is told the MD5."""
+        digest = md5(data, usedforsecurity=False)
+        content_md5 = b"content-md5", encode_base64(digest.digest()).encode()
+        etag = await self._etag(name, data, (*headers, content_md5), target, missing)
+        self.digests.seen(etag, digest.hexdigest())
+        return etag
+
     async def _etag(
         self,
-        method: str,
         name: str,
         body: bytes | Upload,
         headers: Sequence[Header],
         target: bytes = b"",
         missing: type[StoreError] = Displaced,
     ) -> str:
-        request = self._request(method, name, target, body, headers)
+        """PUT; gives the ETag."""
+        request = self._request("PUT", name, target, body, headers)
         try:
             answer = await self._service.call(request)
         except RemoteFailure as failure:
@@ -211,6 +230,8 @@ class AwsCalls:
         etag = answer.header(b"etag").strip('"')
         if not etag:
             raise InternalError("the cloud answered without an ETag")
+        if answer.header(b"x-amz-server-side-encryption").startswith("aws:kms"):
+            self.digests.doubt()
         return etag
 
     async def _document(
@@ -293,7 +314,3 @@ def _translated(
 
 def _range(first: int, length: int) -> Header:
     return b"range", b"bytes=%d-%d" % (first, first + length - 1)
-
-
-def _content_md5(data: bytes) -> Header:
-    return b"content-md5", encode_base64(md5(data, usedforsecurity=False).digest()).encode()

@@ -41,6 +41,10 @@ Place = Callable[[str], Awaitable[str]]
 """Puts what is staged in place, given the tag that is expected there; gives the locator."""
 
 
+Agreed = Callable[[str], str]
+"""The MD5 of a body of which S3 has told the ETag, as :meth:`CloudDigests.agreed` has it."""
+
+
 class Staged(Struct, frozen=True):
     """What is to be placed.
 
@@ -135,7 +139,7 @@ class _Sink(Protocol):
 
     async def write(self, pieces: Sequence[bytes]) -> None: ...
 
-    async def finish(self) -> None: ...
+    async def finish(self, agreed: Agreed) -> str: ...
 
     def cancel(self) -> None: ...
 
@@ -157,9 +161,11 @@ class _StreamedObject:
         before, self._last = self._last, pieces
         await self._part.write(before)
 
-    async def finish(self) -> None:
+    async def finish(self, agreed: Agreed) -> str:
         etag = await self._part.end(self._last)
+        md5 = agreed(etag)
         self._stager.stage_upload(self._upload, ((1, etag),))
+        return md5
 
     def cancel(self) -> None:
         self._part.cancel()
@@ -189,11 +195,12 @@ class _CutObject:
         etag = await calls.put_part(upload.name, upload.tag, number, data)
         self._parts.append((number, etag))
 
-    async def finish(self) -> None:
+    async def finish(self, agreed: Agreed) -> str:
         if self._held:
             await self._send()
         self.cancel()
         self._stager.stage_upload(self._upload, tuple(self._parts))
+        return ""
 
     def cancel(self) -> None:
         if not self._free:
@@ -213,8 +220,14 @@ class _StreamedPart:
         before, self._last = self._last, pieces
         await self._part.write(before)
 
-    async def finish(self) -> None:
-        self._stager.stage_part(lambda: self._part.end(self._last), self._part.cancel)
+    async def finish(self, agreed: Agreed) -> str:
+        async def end() -> str:
+            etag = await self._part.end(self._last)
+            agreed(etag)
+            return etag
+
+        self._stager.stage_part(end, self._part.cancel)
+        return ""
 
     def cancel(self) -> None:
         self._part.cancel()
@@ -235,6 +248,7 @@ class AwsWriter:
         self._length = length
         self._upload = upload
         self._number = number
+        self.hashes = length > KEPT and stager.calls.digests.told
         self._kept: list[bytes] = []
         self._size = 0
         self._sink: _Sink | None = None
@@ -271,13 +285,18 @@ class AwsWriter:
             stager.cutting.release()
             raise
 
-    async def finish(self) -> None:
+    async def finish(self, md5: str = "") -> str:
         """See :class:`IBlobWriter`; nothing shows yet."""
         if self._sink is not None:
-            await self._sink.finish()
-        else:
-            kept, self._kept = self._kept, []
-            self._stager.stage_bytes(b"".join(kept))
+            digests = self._stager.calls.digests
+            compared = self.hashes or md5
+            told = await self._sink.finish(
+                lambda etag: digests.agreed(etag, md5) if compared else ""
+            )
+            return md5 or told
+        kept, self._kept = self._kept, []
+        self._stager.stage_bytes(b"".join(kept))
+        return md5
 
     async def abort(self) -> None:
         """See :class:`IBlobWriter`.  An upload that was begun is left to who was told of it."""

@@ -95,6 +95,8 @@ class ChunkedWriter(Generic[M]):
     :param begin: begins to send, once it is known that the body is large.
     :param staged: told at the end what there is to be placed.
     :param dropped: told that there is nothing, and whether any of it was sent, to be removed.
+    :param agreed: the MD5 of a large body, by what was made of it and what its writer has computed.
+    :param hashes: whether ``agreed`` can do without the latter; then the body must be large.
     """
 
     def __init__(
@@ -105,6 +107,8 @@ class ChunkedWriter(Generic[M]):
         begin: Callable[[], Awaitable[Sending[M]]],
         staged: Callable[[Staged[M]], Awaitable[None]],
         dropped: Callable[[bool], Awaitable[None]],
+        agreed: Callable[[M, str], str] = lambda made, md5: md5,
+        hashes: bool = False,
     ) -> None:
         self._kept = kept
         self._counted = 0
@@ -113,6 +117,8 @@ class ChunkedWriter(Generic[M]):
         self._begin = begin
         self._staged = staged
         self._dropped = dropped
+        self._agreed = agreed
+        self.hashes = hashes
         self._pieces: list[bytes] = []
         self._gathered = 0
         self._size = 0
@@ -141,7 +147,7 @@ class ChunkedWriter(Generic[M]):
         while self._gathered > max(UNIT, self._share.size * FACTOR):
             await self._send(last=False)
 
-    async def finish(self) -> None:
+    async def finish(self, md5: str = "") -> str:
         """See :class:`IBlobWriter`."""
         made: M | None = None
         if self._upload is not None:
@@ -150,10 +156,13 @@ class ChunkedWriter(Generic[M]):
             self._leave()
             if made is None:
                 raise InternalError("the cloud made nothing of what was sent")
+            if md5 or self.hashes:
+                md5 = self._agreed(made, md5)
         data = b"" if made is not None else b"".join(self._pieces)
         self._pieces.clear()
         self._counted = 0  # from here on it is the store's to count
         await self._staged(Staged(data, made, self._size, self._crc))
+        return md5
 
     async def abort(self) -> None:
         """See :class:`IBlobWriter`."""

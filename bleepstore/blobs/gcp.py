@@ -22,7 +22,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from bleepstore.blobs.chunked_writer import CHUNKS, FACTOR, ChunkedWriter, Kept, Staged
+from bleepstore.blobs.chunked_writer import CHUNKS, FACTOR, SMALL, ChunkedWriter, Kept, Staged
+from bleepstore.blobs.cloud_digests import CloudDigests
 from bleepstore.blobs.cloud_names import CloudNames
 from bleepstore.blobs.cloud_store import CloudStore, Nothing, located, open_run
 from bleepstore.blobs.gcp_calls import GcpCalls, displaced
@@ -33,6 +34,7 @@ from bleepstore.blobs.gcp_messages import (
     crc32c_text,
     described,
     listed_name,
+    md5_of,
     native_object,
 )
 from bleepstore.blobs.gcp_resumable import ResumableUpload, begin_resumable
@@ -85,6 +87,7 @@ class GcpBlobStore(CloudStore):
         self._uploads = names.reserved + "uploads/"
         self._share = Share(CHUNKS // FACTOR)
         self._kept = Kept()
+        self._digests = CloudDigests()
         self._staged: dict[str, tuple[Place, int]] = {}
         self._temporary: set[str] = set()
 
@@ -95,6 +98,7 @@ class GcpBlobStore(CloudStore):
 
     async def create(self, blob_id: str, placement: Placement) -> IBlobWriter:
         """See :class:`IBlobStore`."""
+        hashes = placement.size > SMALL and self._digests.told
         if placement.upload:
             upload = located(placement.upload)
             name = f"{upload.name}{placement.part:05}-{blob_id}"
@@ -114,6 +118,8 @@ class GcpBlobStore(CloudStore):
                 begin,
                 lambda staged: self._stage_part(blob_id, name, staged),
                 drop,
+                self._agreed,
+                hashes,
             )
 
         async def begin_body() -> ResumableUpload:
@@ -128,7 +134,12 @@ class GcpBlobStore(CloudStore):
             begin_body,
             lambda staged: self._stage_body(blob_id, placement, staged),
             lambda sent: self.delete(blob_id),
+            self._agreed,
+            hashes,
         )
+
+    def _agreed(self, made: Resource, md5: str) -> str:
+        return self._digests.agreed(md5_of(made), md5)
 
     async def place(self, blob_id: str, expected: str) -> str:
         """See :class:`IInPlaceStore`."""

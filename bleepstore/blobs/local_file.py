@@ -38,6 +38,8 @@ _log = Logger()
 class FileWriter:
     """All calls go through one lane: abort comes after a write whose wait was cancelled."""
 
+    hashes = False
+
     __slots__ = (
         "_descriptor",
         "_files",
@@ -60,8 +62,9 @@ class FileWriter:
     async def write(self, *data: bytes | memoryview) -> None:
         await self._lane.run(self._refusing, self._write, *data)
 
-    async def finish(self) -> None:
+    async def finish(self, md5: str = "") -> str:
         await self._lane.run(self._refusing, self._finish)
+        return md5
 
     async def abort(self) -> None:
         try:

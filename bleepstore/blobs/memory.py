@@ -170,6 +170,8 @@ class _Writer:
 
     __slots__ = ("_blob_id", "_chunks", "_last", "_size", "_store")
 
+    hashes = False
+
     def __init__(self, store: MemoryBlobStore, blob_id: str) -> None:
         self._store = store
         self._blob_id = blob_id
@@ -188,12 +190,13 @@ class _Writer:
             self._chunks.append(bytes(memoryview(last)[:CHUNK]))
             del last[:CHUNK]
 
-    async def finish(self) -> None:
+    async def finish(self, md5: str = "") -> str:
         if self._last:
             self._chunks.append(bytes(self._last))
             self._last = bytearray()
         self._store.keep(self._blob_id, tuple(self._chunks))
         self._size = 0
+        return md5
 
     async def abort(self) -> None:
         if self._size:

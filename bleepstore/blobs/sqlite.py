@@ -160,6 +160,8 @@ class _Writer:
 
     __slots__ = ("_blob_id", "_database", "_index", "_lane", "_last", "_number", "_size", "_store")
 
+    hashes = False
+
     def __init__(
         self, store: SqliteBlobStore, database: Database, lane: ILane, blob_id: str
     ) -> None:
@@ -175,9 +177,10 @@ class _Writer:
     async def write(self, *data: bytes | memoryview) -> None:
         await self._lane.run(self._write, *data)
 
-    async def finish(self) -> None:
+    async def finish(self, md5: str = "") -> str:
         await self._lane.run(self._flush)
         await self._store.finish(self._number, self._size)
+        return md5
 
     async def abort(self) -> None:
         try:

@@ -53,6 +53,11 @@ class BlobCapabilities(Struct, frozen=True):
 class IBlobWriter(Interface):
     """One blob being written.  Calls do not overlap; exactly one of finish and abort ends it."""
 
+    hashes = Attribute(
+        """Whether it is told the MD5 of the bytes where it writes them to, so that nobody else
+        has to compute it; does not change."""
+    )
+
     def write(*data: bytes | memoryview) -> Awaitable[None]:
         """Take the next bytes, together at most 1 MiB; returns when more are welcome.
 
@@ -63,10 +68,15 @@ class IBlobWriter(Interface):
         :raises InsufficientStorage: there is no room.
         """
 
-    def finish() -> Awaitable[None]:
+    def finish(md5: str = "") -> Awaitable[str]:
         """Make the blob durable.  When it returns, a power cut does not lose it.
 
+        :param md5: of the bytes, in hex, by whoever has computed it.
+        :return: the same; or else, of a writer that ``hashes``, what it was told; empty: that will
+            come with its place (``IInPlaceStore.place``).
         :raises InsufficientStorage: there is no room.
+        :raises InternalError: other bytes were kept than were written.
+        :raises ServiceUnavailable: nothing was told after all.
         """
 
     def abort() -> Awaitable[None]:

@@ -85,7 +85,8 @@ class IInPlaceStore(IBlobStore):
     def place(blob_id: str, expected: str) -> Awaitable[str]:
         """Put what was staged under a blob's id in its place; gives the locator.
 
-        For a part, which nobody sees, ``expected`` is ignored.
+        For a part, which nobody sees, ``expected`` is ignored; if its writer was not told the MD5
+        of the bytes, the locator's tag is that.
 
         :param expected: the tag of what lies under the name; empty: nothing does.
         :raises Displaced: something else does, and it stays; or the source of a copy has changed.

@@ -57,7 +57,7 @@ from bleepstore.model.commands import (
     encode,
 )
 from bleepstore.model.intents import Intent
-from bleepstore.model.locators import Locator
+from bleepstore.model.locators import Locator, parse_locator
 from bleepstore.model.objects import (
     Description,
     Extent,
@@ -108,7 +108,6 @@ class InPlacePublisher(Publisher):
         self._begun: dict[str, tuple[Placement, Intent]] = {}
         self._runs: dict[type[Command], _Run] = {
             PutObject: self._put,
-            PutPart: self._put_part,
             CreateUpload: self._create_upload,
             CompleteUpload: self._complete,
             AbortUpload: self._abort_upload,
@@ -169,7 +168,22 @@ class InPlacePublisher(Publisher):
         self._released()
         return result
 
-    async def copy_part(self, command: PutPart, upload: Upload) -> Result:
+    async def put_part(self, command: PutPart, fresh: Sequence[Extent]) -> str:
+        """The cloud has been sent the part, or all but its end."""
+        (extent,) = fresh
+        async with self._turns.of(_part_turn(command)):
+            try:
+                placed = await self._store.place(extent.blob_id, "")
+            finally:
+                await self._drop(extent.blob_id)
+            if not command.etag:
+                there = parse_locator(placed)
+                assert there is not None, "it has just been placed there"
+                command = msgspec.structs.replace(command, etag=there.tag)
+            await self._commit_part(command, placed)
+        return command.etag
+
+    async def copy_part(self, command: PutPart, upload: Upload) -> None:
         """Copy a part inside the cloud."""
         blob_id = self._ids.native_id()
         if command.extents:
@@ -178,7 +192,8 @@ class InPlacePublisher(Publisher):
                 placed = await self._store.copy_part(
                     blob_id, _native(upload), command.number, source
                 )
-                return await self._commit_part(command, placed)
+                await self._commit_part(command, placed)
+            return
         writer = await self._store.create(
             blob_id,
             Placement(
@@ -187,7 +202,7 @@ class InPlacePublisher(Publisher):
         )
         await writer.finish()
         fresh = (Extent(0, blob_id),)
-        return await self._put_part(msgspec.structs.replace(command, extents=fresh), fresh)
+        await self.put_part(msgspec.structs.replace(command, extents=fresh), fresh)
 
     async def refresh(self, bucket: str, key: str) -> None:
         """Wait for the write of the key that is under way; if there was none, see what another
@@ -376,22 +391,14 @@ class InPlacePublisher(Publisher):
             await self._drop(native)
             raise
 
-    async def _put_part(self, command: PutPart, fresh: Sequence[Extent]) -> Result:
-        (extent,) = fresh
-        async with self._turns.of(_part_turn(command)):
-            try:
-                placed = await self._store.place(extent.blob_id, "")
-            finally:
-                await self._drop(extent.blob_id)
-            return await self._commit_part(command, placed)
-
-    async def _commit_part(self, command: PutPart, placed: str) -> Result:
+    async def _commit_part(self, command: PutPart, placed: str) -> None:
         """Commit a part that the cloud has.  If it is refused, the part goes with its upload."""
-        return await self._metadata.submit(
+        await self._metadata.submit(
             msgspec.structs.replace(
                 command, extents=(Extent(command.size, placed),), shares_blobs=False
             )
         )
+        self._released()
 
     async def _complete(self, command: CompleteUpload, _: Sequence[Extent]) -> Result:
         name = self._store.name_of(command.bucket, command.key)

@@ -99,9 +99,17 @@ class Publisher:
         """
         return await self.submit(command)
 
-    async def copy_part(self, command: PutPart, upload: Upload) -> Result:
+    async def put_part(self, command: PutPart, fresh: Sequence[Extent]) -> str:
+        """Submit a part whose bytes were taken; gives its ETag.
+
+        :param command: without an ETag if :meth:`take` could not say what it is.
+        """
+        await self.submit(command, fresh)
+        return command.etag
+
+    async def copy_part(self, command: PutPart, upload: Upload) -> None:
         """Submit a part whose extents are another object's, and pinned."""
-        return await self.submit(command)
+        await self.submit(command)
 
     async def refresh(self, bucket: str, key: str) -> None:
         """What was looked up of a key is no longer so: see to it that a new look-up can be

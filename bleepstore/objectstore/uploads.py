@@ -221,7 +221,7 @@ class Uploads:
             part_algorithm(upload),
         )
         checksum = body.scrub if algorithm is None else body.checksum
-        await self._publisher.submit(
+        etag = await self._publisher.put_part(
             PutPart(
                 at=caller.at,
                 request_id=caller.request_id,
@@ -239,7 +239,7 @@ class Uploads:
         return Part(
             number=number,
             size=body.size,
-            etag=body.md5,
+            etag=etag,
             last_modified=caller.at,
             checksum=checksum,
         )

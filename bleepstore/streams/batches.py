@@ -1,7 +1,7 @@
 """A large body, hashed and written while more of it comes in.
 
 It is gathered into batches.  Threads hash the last ones (MD5 in one lane, other hashes in another)
-and the blob store writes one, while the next one is gathered; so MD5 sets the pace, and at most
+and the blob store writes one, while the next one is gathered; so hashes set the pace, and at most
 :data:`IN_FLIGHT` + 1 batches are in memory, or :data:`ALONE` + 1 while there are few bodies.  Then
 a batch is large, too, so that threads and the file system work in large units, and smaller when
 there are many (``shares``).
@@ -35,11 +35,12 @@ before one on the same two cores 8 % more than with three."""
 class Batches:
     """A body on its way to a blob writer: the batch that is gathered, and those under way.
 
+    :param md5: whether the MD5 is to be computed.
     :param sha256: whether ``rest`` is to have the SHA-256.
     :param algorithms: the checksums that ``rest`` is to have.
     :param share: bytes that are handed to threads at once.
     :ivar size: bytes taken.
-    :ivar md5: after :meth:`settle`, the MD5 of all of them.
+    :ivar md5: after :meth:`settle`, the MD5 of all of them, if it was to be computed.
     :ivar rest: after :meth:`settle`, their other digests.
     """
 
@@ -47,17 +48,18 @@ class Batches:
         self,
         writer: IBlobWriter,
         threads: IThreads,
+        md5: bool,
         sha256: bool,
         algorithms: tuple[ChecksumAlgorithm, ...],
         share: Share,
     ) -> None:
         self.size = 0
-        self.md5 = Digests()
+        self.md5 = Digests(md5=md5)
         self.rest = Digests(md5=False, sha256=sha256, algorithms=algorithms)
         self._writer = writer
-        self._md5_lane = threads.lane()
+        self._md5_lane = threads.lane() if md5 else None
         # A CRC of bytes that MD5 has just brought into the cache costs less than a hop.
-        self._rest_lane = threads.lane() if self.rest.slow else None
+        self._rest_lane = threads.lane() if self.rest.slow or not md5 else None
         self._share = share
         self._batch: list[bytes | memoryview] = []
         self._gathered = 0
@@ -90,18 +92,17 @@ class Batches:
         while len(self._hashing) >= most:  # others may have come
             for hashing in self._hashing.popleft():
                 await hashing
-        if self._rest_lane is None:
-            lanes = [self._md5_lane.run(self._update_both, batch)]
-        else:
-            lanes = [
-                self._md5_lane.run(self.md5.update, *batch),
-                self._rest_lane.run(self.rest.update, *batch),
-            ]
+        lanes = []
+        if self._rest_lane is not None:
+            lanes.append(self._rest_lane.run(self.rest.update, *batch))
+        if self._md5_lane is not None:
+            update = self._update_both if self._rest_lane is None else self.md5.update
+            lanes.append(self._md5_lane.run(update, *batch))
         self._hashing.append([_begin(lane) for lane in lanes])
         await self._written()
         self._writing = _begin(self._writer.write(*batch))
 
-    def _update_both(self, batch: list[bytes | memoryview]) -> None:
+    def _update_both(self, *batch: bytes | memoryview) -> None:
         for piece in batch:
             self.md5.update(piece)
             self.rest.update(piece)

@@ -76,7 +76,8 @@ class Ingested(Struct, frozen=True, kw_only=True):
     """Bytes that are stored, durably unless inline, and not yet published.
 
     :ivar size: bytes.
-    :ivar md5: 32 hex digits: the ETag of an object that was put in one piece.
+    :ivar md5: 32 hex digits: the ETag of an object that was put in one piece; empty for a part of
+        an upload in a cloud, which tells it when the part is placed.
     :ivar checksum: of the client's algorithm, else of ``Expectations.algorithm``.
     :ivar extents: where the bytes are; empty for an empty body that is kept inline.
     :ivar scrub: CRC64NVME of the bytes, whatever the client chose.
@@ -203,7 +204,10 @@ class Ingest:
         """Store a body in a blob: what was read of it already, and the rest."""
         blob_id = self._new_blob_id()
         writer = await self._blobs.create(blob_id, placement)
-        upload = Batches(writer, self._threads, checks.sha256, checks.algorithms, self._share)
+        hashing = checks.md5 or not writer.hashes
+        upload = Batches(
+            writer, self._threads, hashing, checks.sha256, checks.algorithms, self._share
+        )
         self._share.enter()
         try:
             for piece in pieces:
@@ -216,7 +220,7 @@ class Ingest:
             await upload.settle()
             _require_whole(payload, upload.size, expectations)
             checksum = checks.require(payload, upload.md5, upload.rest)
-            await writer.finish()
+            md5 = await writer.finish(upload.md5.md5_hex() if hashing else "")
         except Exception:  # a cancelled wait too
             await upload.abandon()
             raise
@@ -224,7 +228,7 @@ class Ingest:
             self._share.leave()
         return Ingested(
             size=upload.size,
-            md5=upload.md5.md5_hex(),
+            md5=md5,
             checksum=checksum,
             extents=(Extent(upload.size, blob_id),),
             scrub=upload.rest.checksum(_CRC64NVME),
@@ -254,6 +258,11 @@ class _Checks:
             if expectations.checksum is not None
             else expectations.trailer or expectations.algorithm
         )
+
+    @property
+    def md5(self) -> bool:
+        """Whether the client has said what the MD5 is."""
+        return self._content_md5 is not None
 
     @property
     def algorithms(self) -> tuple[ChecksumAlgorithm, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import nullcontext
+from hashlib import md5
 from typing import Any
 
 import pytest
@@ -117,6 +118,29 @@ class TestAws:
             pieces.append(piece)
         reader.close()
         return b"".join(pieces)
+
+    @pytest_twisted.ensureDeferred
+    async def test_the_md5_of_what_is_large_is_told_by_the_server(self, store: Any) -> None:
+        data = random_bytes(2 * MIB + 3)
+        digest = md5(data).hexdigest()
+        upload = await store.begin_upload(blob_id(9), Placement("bucket", "key"))
+        large = Placement("bucket", "key", "", len(data))
+        part = Placement("bucket", "key", "", len(data), upload=upload, part=1)
+
+        async def finished(placement: Placement, here: str = "") -> tuple[bool, str]:
+            writer = await store.create(blob_id(1), placement)
+            for place in range(0, len(data), MIB):
+                await writer.write(data[place : place + MIB])
+            return writer.hashes, await writer.finish(here)
+
+        assert await finished(large) == (False, "")  # what it tells is not known yet
+        assert await finished(large, digest) == (False, digest)
+        assert await finished(large) == (True, digest)
+        assert await finished(Placement("bucket", "key", "", -1), digest) == (False, digest)
+        assert await finished(part) == (True, "")
+        assert (await store.place(blob_id(1), "")).split()[2] == digest
+        small = await store.create(blob_id(2), Placement("bucket", "key", "", MIB))
+        assert not small.hashes
 
     @pytest.mark.parametrize("size", [1000, 3 * MIB, 8 * MIB, 20 * MIB + 7])
     @pytest_twisted.ensureDeferred

@@ -9,6 +9,7 @@ import pytest
 from twisted.internet.defer import DeferredSemaphore
 
 from bleepstore.blobs.aws_writer import KEPT, AwsWriter
+from bleepstore.blobs.cloud_digests import CloudDigests
 from bleepstore.model.locators import UPLOAD, Locator
 from bleepstore.remote.requests import Upload
 from tests.objectstore.driving import run
@@ -22,6 +23,7 @@ class Taker:
     def __init__(self) -> None:
         self.received = 0
         self.calls: Any = self
+        self.digests = CloudDigests()
         self.cutting = DeferredSemaphore(1)
         self.staged: list[str] = []
         self._end: Callable[[], Awaitable[str]] | None = None

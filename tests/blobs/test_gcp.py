@@ -196,6 +196,28 @@ async def test_an_upload_whose_session_is_gone_is_an_error(world: World) -> None
 
 
 @pytest_twisted.ensureDeferred
+async def test_the_md5_of_what_is_large_is_told_by_the_service(world: World) -> None:
+    store = world.store()
+    data = random_bytes(2 * MIB + 3)
+    digest = md5(data).hexdigest()
+
+    async def finished(size: int, here: str = "") -> tuple[bool, str]:
+        writer = await store.create(blob_id(1), Placement("bucket", "key", "", size))
+        for place in range(0, len(data), MIB):
+            await writer.write(data[place : place + MIB])
+        told = await writer.finish(here)
+        await store.delete(blob_id(1))
+        return writer.hashes, told
+
+    assert await finished(len(data)) == (False, "")  # what it tells is not known yet
+    assert await finished(len(data), digest) == (False, digest)
+    assert await finished(len(data)) == (True, digest)
+    assert await finished(-1, digest) == (False, digest)
+    small = await store.create(blob_id(2), Placement("bucket", "key", "", MIB))
+    assert not small.hashes
+
+
+@pytest_twisted.ensureDeferred
 async def test_bytes_that_were_kept_wrongly_are_noticed(world: World) -> None:
     store = world.store()
     writer = await store.create(blob_id(1), Placement("bucket", "key", "", 3 * MIB))

@@ -346,6 +346,8 @@ class FakeInPlaceStore:
 
 @implementer(IBlobWriter)
 class _Writer:
+    hashes = False
+
     def __init__(self, store: FakeInPlaceStore, blob_id: str, placement: Placement) -> None:
         self._store = store
         self._blob_id = blob_id
@@ -359,8 +361,9 @@ class _Writer:
         if len(self._data) > SMALL and self._begun is None and not self._placement.upload:
             self._begun = await self._store.began(self._blob_id, self._placement)
 
-    async def finish(self) -> None:
+    async def finish(self, md5: str = "") -> str:
         self._store.stage(self._blob_id, self._placement, bytes(self._data), self._begun)
+        return md5
 
     async def abort(self) -> None:
         await self._store.delete(self._blob_id)

@@ -64,6 +64,7 @@ class Ledger:
         self.fail_write: Exception | None = None
         self.fail_finish: Exception | None = None
         self.chunk = 4
+        self.told = ""  # the MD5 that writers say they were told
 
     async def create(self, blob_id: str, placement: Placement) -> IBlobWriter:
         self.calls.append("create")
@@ -92,6 +93,7 @@ class _Writer:
         self._blob_id = blob_id
         self._data = b""
         self._busy = False
+        self.hashes = bool(ledger.told)
 
     async def write(self, *data: bytes | memoryview) -> None:
         assert not self._busy, "writes overlap"
@@ -109,12 +111,13 @@ class _Writer:
         finally:
             self._busy = False
 
-    async def finish(self) -> None:
+    async def finish(self, md5: str = "") -> str:
         assert not self._busy
         self._ledger.calls.append("finish")
         if self._ledger.fail_finish is not None:
             raise self._ledger.fail_finish
         self._ledger.blobs[self._blob_id] = self._data
+        return self._ledger.told if self.hashes else md5
 
     async def abort(self) -> None:
         assert not self._busy

@@ -121,6 +121,26 @@ def test_a_store_that_wants_no_inline_objects_gets_a_blob_of_any_size(length: in
     assert world.blobs.blobs == {"id-0": b"x" * length}
 
 
+@pytest.mark.parametrize("sha256", [False, True])
+def test_a_writer_that_is_told_the_md5_is_believed(sha256: bool) -> None:
+    world = World()
+    world.blobs.told = "0" * 32
+    signed = hashlib.sha256(LARGE).hexdigest() if sha256 else None
+    result = world.take(whole(LARGE), Expectations(max_size=1 << 40, sha256=signed))
+    assert world.blobs.blobs == {"id-0": LARGE}
+    assert result.md5 == "0" * 32
+    assert result.scrub == checksum_of(LARGE, ChecksumAlgorithm.CRC64NVME)
+
+
+def test_the_md5_that_a_client_claims_is_computed_all_the_same() -> None:
+    world = World()
+    world.blobs.told = "0" * 32
+    wrong = encode_base64(hashlib.md5(b"other").digest())
+    with pytest.raises(BadDigest):
+        world.take(whole(LARGE), Expectations(max_size=1 << 40, content_md5=wrong))
+    assert_nothing_left(world)
+
+
 @given(
     st.lists(st.binary(min_size=1, max_size=12), max_size=12),
     st.booleans(),
