@@ -33,7 +33,9 @@ class Directive(StrEnum):
 def parse_copy_source(value: bytes) -> CopySource:
     """``[/]bucket/key[?versionId=id]``, percent-encoded.
 
-    A ``?`` that begins no ``versionId`` is part of the key: clients that do not encode send it so.
+    A ``+`` is a space, as in S3: clients encode the source as forms are (``url.QueryEscape``), and
+    send a plus as ``%2B``.  A ``?`` that begins no ``versionId`` is part of the key: clients that
+    do not encode send it so.
 
     :raises InvalidArgument: it has no bucket or key, is not UTF-8, or a malformed version id.
     :raises NoSuchVersion: a version id other than ``null``.
@@ -42,6 +44,7 @@ def parse_copy_source(value: bytes) -> CopySource:
     path, query, raw_version = value.rpartition(b"?versionId=")
     if not query:
         path = value
+    path = path.replace(b"+", b" ")
     raw_bucket, _, raw_key = path.removeprefix(b"/").partition(b"/")
     try:
         if not raw_key and b"%2f" in raw_bucket.lower():  # the whole was encoded, slashes too

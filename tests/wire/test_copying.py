@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
@@ -25,7 +25,9 @@ from bleepstore.wire.copying import (
         (b"/b/k", CopySource("b", "k")),
         (b"/b//k", CopySource("b", "/k")),
         (b"b/a%20b%2Fc", CopySource("b", "a b/c")),
-        (b"b/a+b", CopySource("b", "a+b")),
+        (b"b/a+b", CopySource("b", "a b")),
+        (b"b/a%2Bb", CopySource("b", "a+b")),
+        (b"b%2Fa+b%2B", CopySource("b", "a b+")),
         (b"b%2Fa%2520", CopySource("b", "a%20")),
         (b"%2Fb%2Fa", CopySource("b", "a")),
         (b"b/k?versionId=null", CopySource("b", "k", "null")),
@@ -55,7 +57,7 @@ def test_a_version_that_cannot_be_there_is_not_there() -> None:
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=50))
 def test_any_key_survives(key: str) -> None:
-    for encoded in (quote(key), quote(key, safe="")):
+    for encoded in (quote(key), quote(key, safe=""), quote_plus(key)):
         assert parse_copy_source(f"/b/{encoded}".encode()) == CopySource("b", key)
 
 
