@@ -8,6 +8,7 @@ from __future__ import annotations
 import binascii
 from base64 import b64encode
 from collections.abc import Mapping
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -29,8 +30,9 @@ _SDK_ALGORITHM = b"x-amz-sdk-checksum-algorithm"
 _TRAILER = b"x-amz-trailer"
 _TYPE = b"x-amz-checksum-type"
 _ALGORITHM = b"x-amz-checksum-algorithm"
-_CLAIMS = frozenset((*_BY_HEADER, *_NEWER, _SDK_ALGORITHM, _TRAILER))
-_ANY_CHECKSUM = frozenset((*_BY_HEADER, *_NEWER))
+_ALGORITHMS = frozenset((*_BY_HEADER, *_NEWER))
+_PREFIX = b"x-amz-checksum-"
+_NO_ALGORITHM = frozenset((_TYPE, _ALGORITHM, b"x-amz-checksum-mode"))
 
 _TYPES = {
     ChecksumAlgorithm.CRC32: (ChecksumType.COMPOSITE, ChecksumType.FULL_OBJECT),
@@ -77,14 +79,14 @@ def content_md5(headers: Headers) -> bytes | None:
 def claimed_checksum(headers: Headers) -> ClaimedChecksum | None:
     """The checksum of the body of PutObject or UploadPart, or of an XML body.
 
-    :raises InvalidRequest: malformed value, several checksums, unknown algorithm, or
-        x-amz-sdk-checksum-algorithm of another algorithm.
+    :raises InvalidRequest: malformed value, several checksums, an algorithm that S3 does not
+        have either, or x-amz-sdk-checksum-algorithm of another algorithm.
     :raises NotImplemented: one of the algorithms that this server does not have.
     """
-    if _CLAIMS.isdisjoint(headers):
-        return None
     name = _one_checksum(headers)
     trailer = headers.get(_TRAILER)
+    if name is None and trailer is None and _SDK_ALGORITHM not in headers:
+        return None
     if name is not None:
         if trailer is not None:
             raise _several()
@@ -241,15 +243,25 @@ def _several() -> InvalidRequest:
 
 def _one_checksum(headers: Headers) -> bytes | None:
     """The name of the one x-amz-checksum-ALGORITHM header; None if there is none."""
-    found = [name for name in headers if name in _ANY_CHECKSUM]
+    found = _checksum_names(tuple(headers))
     if not found:
         return None
+    if not _ALGORITHMS.issuperset(found):
+        raise InvalidRequest(
+            "The algorithm type you specified in x-amz-checksum- header is invalid."
+        )
     if len(found) > 1:
         raise _several()
     name = found[0]
     if name in _NEWER:
         raise unsupported_header(name.decode())
     return name
+
+
+@lru_cache(maxsize=64)  # a client sends the same names again and again
+def _checksum_names(names: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """Those of a request's header names that carry a checksum, of whatever algorithm."""
+    return tuple([name for name in names if name[:15] == _PREFIX and name not in _NO_ALGORITHM])
 
 
 def _checksum_type(headers: Headers) -> ChecksumType | None:

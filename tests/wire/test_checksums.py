@@ -95,6 +95,15 @@ def test_contradictions_are_refused(headers: dict[bytes, bytes]) -> None:
         claimed_checksum(headers)
 
 
+@pytest.mark.parametrize("more", [{}, header(CRC32)])
+def test_a_checksum_that_s3_does_not_have_is_refused_rather_than_passed_over(
+    more: dict[bytes, bytes],
+) -> None:
+    for read in (claimed_checksum, expected_whole):
+        with pytest.raises(errors.InvalidRequest, match="algorithm type you specified"):
+            read({**more, b"x-amz-checksum-sha256a": b"AAAA"})
+
+
 def test_newer_algorithms_are_not_implemented() -> None:
     with pytest.raises(errors.NotImplemented):
         claimed_checksum({b"x-amz-checksum-xxhash64": b"AAAAAAAAAAA="})
