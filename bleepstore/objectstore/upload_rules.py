@@ -47,6 +47,25 @@ def comparable(upload: Upload, parts: tuple[CompletedPart, ...]) -> tuple[Comple
     )
 
 
+def require_part_checksums(upload: Upload, parts: Sequence[CompletedPart]) -> None:
+    """A composite checksum is made of those of the parts, and the client says them again.
+
+    Source: CompleteMultipartUpload, the checksums of CompletedPart; the words are S3's.
+
+    :raises InvalidRequest: the upload has a composite checksum, and a part is named without its.
+    """
+    algorithm = upload.checksum_algorithm
+    if algorithm is None or upload.checksum_type is not ChecksumType.COMPOSITE:
+        return
+    for part in parts:
+        if algorithm not in part.checksums:
+            raise InvalidRequest(
+                f"The upload was created using a {algorithm.lower()} checksum. The complete "
+                "request must include the checksum for each part. It was missing for part "
+                f"{part.number} in the request."
+            )
+
+
 def checksum_type(
     algorithm: ChecksumAlgorithm | None, wanted: ChecksumType | None
 ) -> ChecksumType | None:

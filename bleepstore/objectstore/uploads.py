@@ -51,6 +51,7 @@ from bleepstore.objectstore.upload_rules import (
     comparable,
     part_algorithm,
     require_order,
+    require_part_checksums,
     require_part_number,
 )
 
@@ -138,6 +139,7 @@ class Uploads:
         :raises NoSuchBucket:
         :raises AccessDenied:
         :raises MalformedXML: no part at all.
+        :raises InvalidRequest: a part without its checksum, where they make the whole's.
         :raises EntityTooLarge: the parts together are over the size limit.
         :raises StoreError: as the command :class:`CompleteUpload`.
         """
@@ -271,6 +273,7 @@ class Uploads:
             pass
         else:
             require_upload_party(bucket, upload, caller)
+            require_part_checksums(upload, parts)
             parts = comparable(upload, parts)
             await self._require_size(request)
         result = await self._publisher.submit(

@@ -202,13 +202,31 @@ def test_parts_have_the_checksum_of_their_upload_though_the_client_sends_none(
     part = put_part(world, chosen, 1, body)
     assert part.checksum is not None
     assert base64.b64decode(part.checksum.value) == sha256(body).digest()
-    written = complete(world, chosen, part)
+    named = {ChecksumAlgorithm.SHA256: part.checksum.value}
+    written = complete(world, chosen, parts=(CompletedPart(1, part.etag, named),))
     assert written.checksum is not None
     assert written.checksum.type is ChecksumType.COMPOSITE
     default = create(world)
     part = put_part(world, default, 1, body)
     assert part.checksum is not None
     assert part.checksum.algorithm is ChecksumAlgorithm.CRC64NVME
+
+
+def test_parts_of_a_composite_checksum_are_named_with_theirs(world: World) -> None:
+    upload = create(world, checksum_algorithm=ChecksumAlgorithm.SHA256)
+    part = put_part(world, upload, 7, LAST)
+    other = {ChecksumAlgorithm.SHA1: "of another algorithm"}
+    for named in (CompletedPart(7, part.etag), CompletedPart(7, part.etag, other)):
+        with pytest.raises(InvalidRequest) as refused:
+            complete(world, upload, parts=(named,))
+        assert refused.value.message == (
+            "The upload was created using a sha256 checksum. The complete request must include "
+            "the checksum for each part. It was missing for part 7 in the request."
+        )
+    whole = create(
+        world, checksum_algorithm=ChecksumAlgorithm.CRC32, checksum_type=ChecksumType.FULL_OBJECT
+    )
+    complete(world, whole, put_part(world, whole, 1, LAST))
 
 
 def test_a_part_with_another_checksum_than_the_uploads_is_refused_before_the_body(
@@ -357,7 +375,8 @@ def test_a_range_of_a_source_is_digested_by_reading_it(world: World, size: int) 
     assert part.etag == md5(expected, usedforsecurity=False).hexdigest()
     assert part.checksum is not None
     assert base64.b64decode(part.checksum.value) == sha256(expected).digest()
-    complete(world, upload, part)
+    named = {ChecksumAlgorithm.SHA256: part.checksum.value}
+    complete(world, upload, parts=(CompletedPart(1, part.etag, named),))
     assert world.get("k") == expected
     assert world.pins.count == 0
 
