@@ -17,6 +17,8 @@ _READ = (b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-si
 _COPY = tuple(b"x-amz-copy-source-" + name for name in _READ)
 _READ_NAMES = frozenset(_READ)
 _COPY_NAMES = frozenset(_COPY)
+_UNDECIDED_OF_WRITES = frozenset({b"if-modified-since", b"if-unmodified-since"})
+_UNDECIDED_OF_DELETES = _UNDECIDED_OF_WRITES | {b"if-none-match"}
 
 
 def etag_list(value: bytes) -> tuple[str, ...]:
@@ -56,10 +58,12 @@ def write_conditions(headers: Headers) -> WriteConditions | None:
     None if neither was sent.
 
     :raises NotImplemented: If-None-Match with anything but ``*``, If-Match with several ETags,
-        or both conditions ("Conditional writes", S3 User Guide).
+        or both conditions ("Conditional writes", S3 User Guide); If-Modified-Since or
+        If-Unmodified-Since, which would have to be decided, and S3 does not have.
     """
+    _refuse_undecided(headers, _UNDECIDED_OF_WRITES)
     none_match = headers.get(b"if-none-match")
-    match = delete_condition(headers)
+    match = _if_match(headers)
     if none_match is None:
         return None if match is None else WriteConditions(if_match=match)
     if none_match != b"*" or match is not None:
@@ -70,8 +74,19 @@ def write_conditions(headers: Headers) -> WriteConditions | None:
 def delete_condition(headers: Headers) -> str | None:
     """If-Match of DeleteObject: an ETag without quotes, or ``*``; None if not sent.
 
-    :raises NotImplemented: not exactly one ETag.
+    :raises NotImplemented: not exactly one ETag, or another condition.
     """
+    _refuse_undecided(headers, _UNDECIDED_OF_DELETES)
+    return _if_match(headers)
+
+
+def _refuse_undecided(headers: Headers, names: frozenset[bytes]) -> None:
+    """A condition that is passed over would let through what the client wants kept from."""
+    if not names.isdisjoint(headers):
+        raise unsupported_header(min(names & headers.keys()).decode().title())
+
+
+def _if_match(headers: Headers) -> str | None:
     value = headers.get(b"if-match")
     if value is None:
         return None

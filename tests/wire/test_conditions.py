@@ -78,6 +78,8 @@ def test_write_conditions() -> None:
         ({b"if-none-match": b"*", b"if-match": b"a"}, "If-None-Match"),
         ({b"if-match": b"a, b"}, "If-Match"),
         ({b"if-match": b""}, "If-Match"),
+        ({b"if-modified-since": DATE}, "If-Modified-Since"),
+        ({b"if-match": b"a", b"if-unmodified-since": b"yesterday"}, "If-Unmodified-Since"),
     ],
 )
 def test_write_conditions_that_s3_does_not_have(headers: dict[bytes, bytes], name: str) -> None:
@@ -91,6 +93,13 @@ def test_a_delete_takes_one_etag() -> None:
     assert delete_condition({b"if-match": b'"a"'}) == "a"
     with pytest.raises(errors.NotImplemented):
         delete_condition({b"if-match": b'"a", "b"'})
+
+
+@pytest.mark.parametrize("name", ["If-None-Match", "If-Modified-Since", "If-Unmodified-Since"])
+def test_a_delete_passes_over_no_condition(name: str) -> None:
+    with pytest.raises(errors.NotImplemented) as caught:
+        delete_condition({name.lower().encode(): b"*", b"if-match": b"a"})
+    assert caught.value.details == {"Header": name}
 
 
 @given(st.binary())
