@@ -55,7 +55,7 @@ def complete_upload(tx: Transaction, command: CompleteUpload) -> Steps[Written]:
             f"match what was computed: {size}"
         )
     if command.conditions is not None:
-        check_write(command.conditions, current.etag if current else None)
+        check_write(command.conditions, current.etag if current else None, command.key)
     require_intent(tx, command.intent)
     yield
     extents, unnamed = yield from _take_extents(

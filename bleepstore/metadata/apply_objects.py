@@ -47,7 +47,7 @@ def check_put(tx: Transaction, command: PutObject) -> tuple[int, Found | None]:
     """
     bucket_id, current = find_current(tx, command.bucket, command.key.encode())
     if command.conditions is not None:
-        check_write(command.conditions, current.etag if current else None)
+        check_write(command.conditions, current.etag if current else None, command.key)
     return bucket_id, current
 
 
@@ -101,7 +101,7 @@ def copy_object(tx: Transaction, command: CopyObject) -> Steps[Written]:
     if source is None or source.content_id != command.source_content_id:
         raise SourceChanged
     if command.conditions is not None:
-        check_write(command.conditions, current.etag if current else None)
+        check_write(command.conditions, current.etag if current else None, command.key)
     share_content(tx, source.content_id)
     yield from publish(
         tx,

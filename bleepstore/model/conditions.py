@@ -71,16 +71,16 @@ def check_copy_source(conditions: ReadConditions, etag: str, last_modified: int)
         raise PreconditionFailed(Condition=f"x-amz-copy-source-{name}") from None
 
 
-def check_write(conditions: WriteConditions, current_etag: str | None) -> None:
+def check_write(conditions: WriteConditions, current_etag: str | None, key: str) -> None:
     """Decide a write against the current object's ETag (None: there is no object).
 
     :raises PreconditionFailed: the object is, or is not, what the client expects.
-    :raises NoSuchKey: If-Match was sent and there is no object (S3 answers 404).
+    :raises NoSuchKey: If-Match was sent and there is no object (S3 answers 404); with ``Key``.
     """
     if conditions.if_none_match and current_etag is not None:
         raise PreconditionFailed(Condition="If-None-Match")
     if conditions.if_match is not None:
         if current_etag is None:
-            raise NoSuchKey
+            raise NoSuchKey(Key=key)
         if conditions.if_match not in ("*", current_etag):
             raise PreconditionFailed(Condition="If-Match")

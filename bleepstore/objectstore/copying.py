@@ -68,7 +68,7 @@ class Copies:
         require_bucket(found.bucket, caller, Permission.WRITE)
         if request.conditions is not None:
             etag = None if found.version is None else found.version.etag
-            check_write(request.conditions, etag)
+            check_write(request.conditions, etag, request.key)
         return found.bucket
 
     async def _attempt(

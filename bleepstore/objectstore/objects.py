@@ -131,7 +131,8 @@ class Objects:
             found = await self._metadata.get_object(request.bucket, request.key)
             bucket = found.bucket
             require_bucket(bucket, caller, Permission.WRITE)
-            check_write(request.conditions, None if found.version is None else found.version.etag)
+            etag = None if found.version is None else found.version.etag
+            check_write(request.conditions, etag, request.key)
         return await shield(self._put(caller, request, payload, bucket.owner_id))
 
     async def get(self, caller: Caller, request: ReadRequest) -> ObjectRead:

@@ -68,7 +68,9 @@ def test_write_conditions(
     conditions: WriteConditions, current: str | None, outcome: type[StoreError] | None
 ) -> None:
     if outcome is None:
-        check_write(conditions, current)
+        check_write(conditions, current, "key")
     else:
-        with pytest.raises(outcome):
-            check_write(conditions, current)
+        with pytest.raises(outcome) as refused:
+            check_write(conditions, current, "key")
+        if outcome is NoSuchKey:
+            assert refused.value.details == {"Key": "key"}
