@@ -17,9 +17,11 @@ MAX_COPY_SIZE = 5 * 1024**3
 STORAGE_CLASSES = frozenset(
     {
         "STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING",
-        "GLACIER", "DEEP_ARCHIVE", "GLACIER_IR", "EXPRESS_ONEZONE", "OUTPOSTS", "SNOW",
+        "GLACIER", "DEEP_ARCHIVE", "GLACIER_IR",
     }
 )  # fmt: skip
+"""Those of a general purpose bucket.  The API has more names, of other kinds of buckets: they are
+refused, as S3 refuses them there (PutObject, x-amz-storage-class)."""
 
 RESERVED_BUCKET_NAMES = frozenset(
     {"health", "healthz", "readyz", "metrics", "docs", "openapi.json"}

@@ -130,10 +130,11 @@ def test_metadata_holds_2_kib_of_names_and_values() -> None:
     assert caught.value.details == {"Size": "2049", "MaxSizeAllowed": "2048"}
 
 
-def test_another_storage_class_is_refused() -> None:
+@pytest.mark.parametrize("name", [b"COLD", b"standard", b"", b"EXPRESS_ONEZONE", b"OUTPOSTS"])
+def test_another_storage_class_is_refused(name: bytes) -> None:
     with pytest.raises(errors.InvalidStorageClass) as caught:
-        read_description({b"x-amz-storage-class": b"COLD"})
-    assert caught.value.details == {"StorageClassRequested": "COLD"}
+        read_description({b"x-amz-storage-class": name})
+    assert caught.value.details == {"StorageClassRequested": name.decode()}
 
 
 def test_a_description_is_sent_with_a_content_type_always() -> None:
