@@ -17,7 +17,7 @@ from urllib.parse import unquote_to_bytes
 from msgspec import Struct
 
 from bleepstore.auth.canonical import Pair
-from bleepstore.auth.claims import refuse_token, shown
+from bleepstore.auth.claims import MAX_SKEW, refuse_token, shown
 from bleepstore.auth.payload import UNSIGNED, Payload, parse_anonymous_payload
 from bleepstore.auth.sigv4_query import MAX_EXPIRES
 from bleepstore.auth.timestamps import iso_date
@@ -136,7 +136,7 @@ def _expires(value: bytes, now: int) -> int:
         raise AccessDenied(
             "Request has expired", Expires=iso_date(seconds * 1000), ServerTime=iso_date(now)
         )
-    if seconds * 1000 - now > MAX_EXPIRES * 1000:
+    if seconds * 1000 - now > MAX_EXPIRES * 1000 + MAX_SKEW:  # it was reckoned by another clock
         raise AccessDenied("Expires must be less than a week (in seconds) in the future")
     return seconds
 
