@@ -152,7 +152,7 @@ def _completed_part(element: Element) -> CompletedPart:
 
 
 def parse_access_control_policy(body: bytes) -> RequestedAcl:
-    """AccessControlPolicy: owner and at most 100 grants.
+    """AccessControlPolicy: owner, which S3 insists on, and at most 100 grants.
 
     :raises MalformedACLError: not well-formed or not of the schema.
     :raises InvalidArgument: an unknown group.
@@ -161,11 +161,11 @@ def parse_access_control_policy(body: bytes) -> RequestedAcl:
     try:
         found = members(parse_xml(body, "AccessControlPolicy"), _POLICY)
         granted = found.get("AccessControlList")
-        if granted is None or len(granted.children) > MAX_GRANTS:
+        owner = found.get("Owner")
+        if granted is None or owner is None or len(granted.children) > MAX_GRANTS:
             raise MalformedXML
         require_no_text(granted)
-        owner = found.get("Owner")
-        owner_id = "" if owner is None else _text(members(owner, _OWNER), "ID")
+        owner_id = _text(members(owner, _OWNER), "ID")
         return RequestedAcl(
             grants=tuple(_grant(child) for child in granted.children), owner_id=owner_id
         )

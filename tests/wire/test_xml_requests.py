@@ -234,6 +234,7 @@ USER = '<Grantee xsi:type="CanonicalUser"><ID>x</ID></Grantee>'
     [
         b"",
         b"<AccessControlPolicy/>",
+        policy(grant(USER), ""),  # boto3 leaves it to its users to know that S3 wants it
         policy("", "<Owner/>"),
         policy(grant(USER, "EVERYTHING")),
         policy(grant("")),
@@ -252,8 +253,8 @@ def test_a_malformed_policy_is_a_malformed_acl(body: bytes) -> None:
         parse_access_control_policy(body)
 
 
-def test_a_policy_may_grant_nothing_and_name_no_owner() -> None:
-    assert parse_access_control_policy(policy("", "")) == RequestedAcl()
+def test_a_policy_may_grant_nothing() -> None:
+    assert parse_access_control_policy(policy("")) == RequestedAcl(owner_id="me")
     assert len(parse_access_control_policy(policy(grant(USER) * 100)).grants) == 100
 
 
