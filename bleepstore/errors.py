@@ -132,6 +132,15 @@ class SourceChanged(StoreError):
     message = "The source of the copy has changed."
 
 
+class BucketChanged(StoreError):
+    """A bucket is another one, or has another ACL, than the one by which a command was admitted.
+
+    Never reaches a client: objectstore decides anew.
+    """
+
+    message = "The bucket has changed."
+
+
 class Displaced(SourceChanged):
     """Other bytes than those looked for lie under a name in the cloud, or none.
 

@@ -42,6 +42,14 @@ class IMetadataReader(Interface):
     def get_bucket(name: str) -> Awaitable[Bucket]:
         """:raises NoSuchBucket: there is none."""
 
+    def peek_bucket(name: str) -> tuple[Bucket, bytes]:
+        """A bucket as this process knows it, which may be behind what was acknowledged elsewhere;
+        and what a command that relies on it carries to have that decided (``PutObject.access``).
+        That is empty where nothing is ever behind.
+
+        :raises NoSuchBucket: none is known here.
+        """
+
     def list_buckets(
         owner_id: str, prefix: str = "", after: str = "", limit: int = 10_000
     ) -> Awaitable[BucketPage]:

@@ -84,3 +84,4 @@ def _store_acl(tx: Transaction, bucket: Bucket, acl: Acl) -> None:
     tx.execute(
         "UPDATE buckets SET record = ? WHERE name = ?", (encode_bucket(changed), bucket.name)
     )
+    tx.forget_bucket(bucket.name)

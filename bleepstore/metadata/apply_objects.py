@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bleepstore.errors import (
     AccessDenied,
+    BucketChanged,
     NoSuchBucket,
     NoSuchKey,
     PreconditionFailed,
@@ -46,6 +47,8 @@ def check_put(tx: Transaction, command: PutObject) -> tuple[int, Found | None]:
     :raises StoreError: it is refused.
     """
     bucket_id, current = find_current(tx, command.bucket, command.key.encode())
+    if command.access and command.access != tx.access(command.bucket):
+        raise BucketChanged
     if command.conditions is not None:
         check_write(command.conditions, current.etag if current else None, command.key)
     return bucket_id, current

@@ -35,6 +35,10 @@ class Queries(ABC):
         """See :class:`IMetadataReader`."""
         return self._reader.get_bucket(name)
 
+    def peek_bucket(self, name: str) -> tuple[Bucket, bytes]:
+        """See :class:`IMetadataReader`."""
+        return self._reader.get_bucket(name), b""
+
     async def list_buckets(
         self, owner_id: str, prefix: str = "", after: str = "", limit: int = 10_000
     ) -> BucketPage:

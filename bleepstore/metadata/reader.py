@@ -18,6 +18,7 @@ from bleepstore.errors import NoSuchBucket, NoSuchUpload, ServiceUnavailable
 from bleepstore.interfaces.metadata import ObjectLookup, Totals
 from bleepstore.metadata.records import (
     VERSION_COLUMNS,
+    access_of,
     decode_bucket,
     decode_credential,
     decode_extents,
@@ -27,7 +28,7 @@ from bleepstore.metadata.records import (
     part_of,
     version_of,
 )
-from bleepstore.metadata.snapshot import Snapshot
+from bleepstore.metadata.snapshot import KnownBucket, Snapshot
 from bleepstore.model.accounts import Credential
 from bleepstore.model.intents import Intent
 from bleepstore.model.listing import BucketPage, PartPage
@@ -105,16 +106,24 @@ class Reader:
 
     def get_bucket(self, name: str) -> Bucket:
         """See :class:`IMetadataReader`."""
+        return self._bucket(name)[1]
+
+    def peek_bucket(self, name: str) -> tuple[Bucket, bytes]:
+        """See :class:`IMetadataReader`, of a replica."""
+        _, bucket, raw = self._bucket(name)
+        return bucket, access_of(raw)
+
+    def _bucket(self, name: str) -> KnownBucket:
         snapshot = self._snapshot
         if snapshot is not None and (known := snapshot.buckets.get(name)) is not None:
-            return known[1]
+            return known
         row = self.execute(GET_BUCKET, (name,)).fetchone()
         if row is None:
             raise NoSuchBucket(BucketName=name)
-        bucket = decode_bucket(row[1])
+        found = row[0], decode_bucket(row[1]), row[1]
         if snapshot is not None:
-            snapshot.buckets[name] = (row[0], bucket)
-        return bucket
+            snapshot.buckets[name] = found
+        return found
 
     def list_buckets(self, owner_id: str, prefix: str, after: str, limit: int) -> BucketPage:
         """See :class:`IMetadataReader`."""
@@ -135,7 +144,7 @@ class Reader:
         elif not with_manifest:
             cursor = self.execute(GET_OBJECT, (key.encode(), bucket))
         elif snapshot is not None and (known := snapshot.buckets.get(bucket)) is not None:
-            bucket_id, found = known
+            bucket_id, found, _ = known
             row = self.execute(GET_OBJECT_OF_BUCKET, (bucket_id, key.encode())).fetchone()
             if row is None:
                 return ObjectLookup(found, None)
@@ -147,7 +156,7 @@ class Reader:
             raise NoSuchBucket(BucketName=bucket)
         found = decode_bucket(row[-1])
         if snapshot is not None:
-            snapshot.buckets[bucket] = (row[-2], found)
+            snapshot.buckets[bucket] = (row[-2], found, row[-1])
         if row[0] is None:
             return ObjectLookup(found, None)
         manifest = decode_manifest(row[12]) if with_manifest else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from hashlib import blake2b
 from typing import Any
 
 import msgspec
@@ -44,6 +45,12 @@ decode_extents = msgspec.msgpack.Decoder(tuple[Extent, ...]).decode
 def decode_bucket(raw: bytes) -> Bucket:
     """The bucket of a record; the same bytes give the same value."""
     return _decode_bucket(raw)
+
+
+@lru_cache(maxsize=4096)
+def access_of(raw: bytes) -> bytes:
+    """What tells a bucket's record, and so who may do what with it, from any other."""
+    return blake2b(raw, digest_size=8).digest()
 
 
 # ACLs

@@ -106,6 +106,11 @@ class ReplicatedMetadata(Queries):
             self._catch_up()
         return self._reader.get_bucket(name)
 
+    def peek_bucket(self, name: str) -> tuple[Bucket, bytes]:
+        """See :class:`IMetadataReader`."""
+        self._catch_up()
+        return self._reader.peek_bucket(name)
+
     async def get_object(
         self, bucket: str, key: str, version_id: str = "", with_manifest: bool = False
     ) -> ObjectLookup:

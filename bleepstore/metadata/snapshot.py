@@ -22,11 +22,14 @@ from twisted.internet.interfaces import IReactorTime
 
 from bleepstore.model.objects import Bucket
 
+KnownBucket = tuple[int, Bucket, bytes]
+"""A bucket's id, the bucket, and its record."""
+
 
 class Snapshot:
     """The state that the reads of one turn see.  Belongs to one connection, on one thread.
 
-    :ivar buckets: those that were read of it, with their ids, by name; empty when it has ended.
+    :ivar buckets: those that were read of it, by name; empty when it has ended.
     """
 
     __slots__ = ("_clock", "_connection", "_due", "_execute", "_open", "buckets")
@@ -38,7 +41,7 @@ class Snapshot:
         self._clock = clock
         self._open = False
         self._due = False
-        self.buckets: dict[str, tuple[int, Bucket]] = {}
+        self.buckets: dict[str, KnownBucket] = {}
 
     def execute(self, statement: str, values: Any = ()) -> sqlite3.Cursor:
         """Run a query on the turn's snapshot, which the first one makes."""

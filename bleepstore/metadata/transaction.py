@@ -11,6 +11,7 @@ from collections.abc import Generator
 from typing import Any, TypeVar
 
 from bleepstore.errors import NoSuchBucket
+from bleepstore.metadata.records import access_of
 from bleepstore.metadata.schema import COUNTERS
 
 R = TypeVar("R")
@@ -35,6 +36,7 @@ class Transaction:
     """
 
     __slots__ = (
+        "_accesses",
         "_bucket_ids",
         "_connection",
         "_stored",
@@ -58,6 +60,7 @@ class Transaction:
         self.old_contents: list[tuple[int]] = []
         self._stored: dict[str, int] = {}
         self._bucket_ids: dict[str, int] = {}
+        self._accesses: dict[str, bytes] = {}
         self.buckets = self.objects = self.next_bucket = self.next_content = 0
 
     def load(self) -> None:
@@ -101,6 +104,7 @@ class Transaction:
     def restore(self, counters: tuple[int, ...]) -> None:
         """Undo what a command did to the counters, when its rows are rolled back."""
         self._bucket_ids.clear()
+        self._accesses.clear()
         self.buckets, self.objects, self.next_bucket, self.next_content, new, old = counters
         del self.new_contents[new:], self.old_contents[old:]
 
@@ -121,6 +125,15 @@ class Transaction:
         self._bucket_ids[name] = bucket_id
         return bucket_id
 
+    def access(self, name: str) -> bytes:
+        """Of a bucket that is there, see ``records.access_of``."""
+        known = self._accesses.get(name)
+        if known is None:
+            (raw,) = self.execute("SELECT record FROM buckets WHERE name = ?", (name,)).fetchone()
+            known = self._accesses[name] = access_of(raw)
+        return known
+
     def forget_bucket(self, name: str) -> None:
-        """It is deleted; one that is created under its name has another id."""
+        """It is deleted, or changed: what is known of it is so no longer."""
         self._bucket_ids.pop(name, None)
+        self._accesses.pop(name, None)

@@ -82,7 +82,10 @@ class PutObject(Command, frozen=True, kw_only=True, tag=True):
     :ivar intent: the recorded intent that this ends, see :class:`RecordIntent`; empty: none.
     :ivar displaced: the blob that the cloud let go of by itself as these bytes took its place; it
         need not be deleted.
+    :ivar access: of the bucket by which it was admitted (``records.access_of``); empty: whoever
+        admitted it was not behind.
     :raises NoSuchBucket:
+    :raises BucketChanged: the bucket has another access by now.
     :raises PreconditionFailed:
     :raises NoSuchKey: If-Match on a key that has no object.
     :raises OperationAborted: the intent has ended already.
@@ -101,6 +104,7 @@ class PutObject(Command, frozen=True, kw_only=True, tag=True):
     conditions: WriteConditions | None = None
     intent: str = ""
     displaced: str = ""
+    access: bytes = b""
 
 
 class CopyObject(Command, frozen=True, kw_only=True, tag=True):

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 from msgspec import Struct
 
 from bleepstore.errors import (
     AccessDenied,
+    BucketChanged,
     Displaced,
     InvalidPartNumber,
     MalformedXML,
     NotModified,
     OperationAborted,
+    StoreError,
 )
 from bleepstore.interfaces.blobs import IBlobStore, Placement
 from bleepstore.interfaces.http import IPayload
@@ -31,12 +34,14 @@ from bleepstore.model.commands import (
     PutObject,
     PutObjectAcl,
     Refusal,
+    Result,
     Written,
 )
 from bleepstore.model.conditions import check_read, check_write
 from bleepstore.model.names import MAX_PART_SIZE
 from bleepstore.model.objects import (
     NULL_VERSION,
+    Extent,
     Manifest,
     ObjectVersion,
     PartInfo,
@@ -65,6 +70,7 @@ MAX_PUT_SIZE = MAX_PART_SIZE
 """PutObject: up to 5 GiB in one operation; more takes a multipart upload."""
 
 _READ = Permission.READ
+_WRITE = Permission.WRITE
 
 
 class ObjectHead(Struct, frozen=True):
@@ -111,7 +117,8 @@ class Objects:
         """PutObject: read the payload to its end and publish it.
 
         What already fails on the head (permission, ACL, conditions) is answered before the first
-        read.  Conditions are decided again in the transaction.  From that read on it is not
+        read.  Conditions are decided again in the transaction; so is whether the bucket is still as
+        it was, where it may have been read on a node that is behind.  From that read on it is not
         cancellable: a client that vanishes is an IncompleteBody of its payload.  Whatever is
         refused leaves nothing.
 
@@ -124,16 +131,21 @@ class Objects:
         :raises InsufficientStorage: there is no room.
         :raises StoreError: as :meth:`Ingest.take` and :meth:`Acls.resolve`.
         """
+        access = b""
         if request.conditions is None:
-            bucket = await self._metadata.get_bucket(request.bucket)
-            require_bucket(bucket, caller, Permission.WRITE)
+            try:
+                bucket, access = self._metadata.peek_bucket(request.bucket)
+                require_bucket(bucket, caller, _WRITE)
+            except StoreError:  # of a bucket as it was, perhaps
+                bucket = await self._metadata.get_bucket(request.bucket)
+                require_bucket(bucket, caller, _WRITE)
         else:
             found = await self._metadata.get_object(request.bucket, request.key)
             bucket = found.bucket
-            require_bucket(bucket, caller, Permission.WRITE)
+            require_bucket(bucket, caller, _WRITE)
             etag = None if found.version is None else found.version.etag
             check_write(request.conditions, etag, request.key)
-        return await shield(self._put(caller, request, payload, bucket.owner_id))
+        return await shield(self._put(caller, request, payload, bucket.owner_id, access))
 
     async def get(self, caller: Caller, request: ReadRequest) -> ObjectRead:
         """GetObject: the version and its bytes, pinned and opened; whoever gets it closes it.
@@ -251,7 +263,12 @@ class Objects:
         return await shield(self._put_acl(caller, bucket, key, acl, version_id))
 
     async def _put(
-        self, caller: Caller, request: PutRequest, payload: IPayload, bucket_owner: str
+        self,
+        caller: Caller,
+        request: PutRequest,
+        payload: IPayload,
+        bucket_owner: str,
+        access: bytes,
     ) -> Written:
         owner_id = caller.owner_id
         acl = await self._acls.resolve(request.acl, owner_id, bucket_owner)
@@ -269,26 +286,54 @@ class Objects:
             self._max_size,
             ChecksumAlgorithm.CRC64NVME,
         )
-        result = await self._publisher.submit(
-            PutObject(
-                at=caller.at,
-                request_id=caller.request_id,
-                bucket=request.bucket,
-                key=request.key,
-                version_id=NULL_VERSION,
-                size=body.size,
-                etag=body.md5,
-                owner_id=owner_id,
-                acl=acl,
-                description=description,
-                checksum=body.checksum,
-                manifest=Manifest(body.extents),
-                conditions=request.conditions,
-            ),
-            body.extents,
+        command = PutObject(
+            at=caller.at,
+            request_id=caller.request_id,
+            bucket=request.bucket,
+            key=request.key,
+            version_id=NULL_VERSION,
+            size=body.size,
+            etag=body.md5,
+            owner_id=owner_id,
+            acl=acl,
+            description=description,
+            checksum=body.checksum,
+            manifest=Manifest(body.extents),
+            conditions=request.conditions,
+            access=access,
         )
+        try:
+            result = await self._publisher.submit(command, body.extents)
+        except BucketChanged:
+            result = await self._put_anew(caller, request.acl, command, body.extents)
         assert isinstance(result, Written)
         return result
+
+    async def _put_anew(
+        self,
+        caller: Caller,
+        wanted: RequestedAcl | None,
+        command: PutObject,
+        fresh: Sequence[Extent],
+    ) -> Result:
+        """Publish what was taken in for a bucket that has changed, if the caller still may."""
+        for _ in range(ATTEMPTS):
+            try:
+                bucket = await self._metadata.get_bucket(command.bucket)
+                require_bucket(bucket, caller, _WRITE)
+                acl = await self._acls.resolve(wanted, command.owner_id, bucket.owner_id)
+            except Exception:
+                await self._publisher.discard(fresh)
+                raise
+            bucket, access = self._metadata.peek_bucket(command.bucket)
+            try:
+                return await self._publisher.submit(
+                    msgspec.structs.replace(command, acl=acl, access=access), fresh
+                )
+            except BucketChanged:
+                continue
+        await self._publisher.discard(fresh)
+        raise OperationAborted
 
     @staticmethod
     def _readable(found: ObjectLookup, caller: Caller, request: ReadRequest) -> ObjectVersion:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from twisted.logger import Logger
 
-from bleepstore.errors import InternalError, ServiceUnavailable, StoreError
+from bleepstore.errors import BucketChanged, InternalError, ServiceUnavailable, StoreError
 from bleepstore.interfaces.blobs import IBlobStore, Placement
 from bleepstore.interfaces.http import IPayload
 from bleepstore.interfaces.metadata import IMetadataStore
@@ -75,7 +75,8 @@ class Publisher:
         )
 
     async def submit(self, command: AnyCommand, fresh: Sequence[Extent] = ()) -> Result:
-        """Submit a command.  If it is refused, its fresh blobs are deleted.
+        """Submit a command.  If it is refused, its fresh blobs are deleted; not after
+        BucketChanged, since it can be submitted again.
 
         Refused means: certainly not applied.  After ServiceUnavailable, InternalError or a defect
         it may still have been, or be later; then the blobs stay, and if nothing references them
@@ -83,7 +84,7 @@ class Publisher:
         """
         try:
             result: Result = await self._metadata.submit(command)
-        except (ServiceUnavailable, InternalError):
+        except (ServiceUnavailable, InternalError, BucketChanged):
             raise
         except StoreError:
             await self.discard(fresh)

@@ -17,6 +17,7 @@ from bleepstore.errors import (
     BadDigest,
     BucketAlreadyExists,
     BucketAlreadyOwnedByYou,
+    BucketChanged,
     BucketNotEmpty,
     EntityTooSmall,
     InvalidPart,
@@ -31,6 +32,7 @@ from bleepstore.errors import (
 )
 from bleepstore.interfaces.lifecycle import IPart
 from bleepstore.interfaces.metadata import IMetadataStore, Totals
+from bleepstore.metadata.records import access_of, encode_bucket
 from bleepstore.model.accounts import Account, Credential
 from bleepstore.model.acl import CannedAcl, canned_acl
 from bleepstore.model.checksums import Checksum, ChecksumAlgorithm, ChecksumType
@@ -148,6 +150,34 @@ class MetadataContract:
         assert ask("get_bucket", "bucket").acl == PUBLIC
         with pytest.raises(NoSuchBucket):
             do(PutBucketAcl(at=2, bucket="missing", acl=PUBLIC))
+
+    def test_a_put_is_refused_if_the_bucket_is_not_the_one_it_was_admitted_by(
+        self, do: Any, ask: Any
+    ) -> None:
+        do(bucket())
+        access = access_of(encode_bucket(ask("get_bucket", "bucket")))
+        do(put("a", access=access))
+        with pytest.raises(BucketChanged):
+            do(
+                put("b", access=access),
+                PutBucketAcl(at=2, bucket="bucket", acl=PUBLIC),
+                put("c", access=access),
+            )
+        with pytest.raises(BucketChanged):
+            do(put("c", access=access))
+        assert ask("get_object", "bucket", "c").version is None
+        do(PutBucketAcl(at=3, bucket="bucket", acl=ACL), put("c", access=access))
+        do(
+            *[DeleteObject(at=4, bucket="bucket", key=key) for key in "abc"],
+            DeleteBucket(at=5, bucket="bucket"),
+        )
+        with pytest.raises(NoSuchBucket):
+            do(put("a", access=access))
+        with pytest.raises(BucketChanged):
+            do(bucket(at=6), put("a", access=access))
+        with pytest.raises(BucketChanged):
+            do(bucket("other", at=6), put("a", access=access))
+        do(put("a"))
 
     def test_buckets_are_listed_by_owner_name_prefix_and_page(self, do: Any, ask: Any) -> None:
         names = ["aa1", "ab1", "ab2", "ab3", "b11"]

@@ -272,6 +272,7 @@ def random_history(seed: int, length: int = 400) -> list[AnyCommand]:
                         ),
                         intended(dice, key, to, at),
                         put(key, to=to, at=at, intent=f"i{dice.randrange(3)}"),
+                        put(key, to=to, at=at, access=b"another"),
                     ]
                 )
                 if isinstance(made, model.AbortUpload):

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 
-from bleepstore.errors import NoSuchBucket, NoSuchUpload, ServiceUnavailable
+from bleepstore.errors import BucketChanged, NoSuchBucket, NoSuchUpload, ServiceUnavailable
 from bleepstore.metadata.replicated import ReplicatedMetadata
-from bleepstore.model.commands import Done
+from bleepstore.model.commands import Done, PutBucketAcl
 from tests.contract.lone_consensus import LoneConsensus
+from tests.contract.metadata import PUBLIC
 from tests.contract.metadata_engines import Turns, end, replicated
 from tests.metadata.entries import entry, named
-from tests.metadata.values import OWNER, bucket, put
+from tests.metadata.values import ACL, OWNER, bucket, put
 
 Ask = Callable[[ReplicatedMetadata], Any]
 
@@ -107,7 +108,43 @@ def made(tmp_path: Path, turns: Turns) -> Iterator[Callable[..., ReplicatedMetad
 def test_every_query_has_its_consistency_here() -> None:
     from bleepstore.interfaces.metadata import IMetadataReader
 
-    assert set(IMetadataReader.names()) == {*CONFIRMED_IF_STRONG, *ALWAYS, *NEVER}
+    assert set(IMetadataReader.names()) == {
+        *CONFIRMED_IF_STRONG,
+        *ALWAYS,
+        *NEVER,
+        "peek_bucket",
+    }
+
+
+@pytest.mark.parametrize("eventual", [True, False])
+def test_a_bucket_can_be_peeked_at_without_a_quorum(
+    made: Callable[..., Any], turns: Turns, eventual: bool
+) -> None:
+    store = made(NoQuorum, eventual=eventual)
+    with pytest.raises(NoSuchBucket):
+        store.peek_bucket("bucket")
+    turns.run(store._replica.apply([entry(1, named(bucket(), 1))]))
+    found, access = store.peek_bucket("bucket")
+    assert (found.name, found.acl) == ("bucket", ACL)
+    change = PutBucketAcl(at=2, bucket="bucket", acl=PUBLIC)
+    turns.run(store._replica.apply([entry(2, named(change, 2))]))
+    changed, other = store.peek_bucket("bucket")  # in the same turn
+    assert changed.acl == PUBLIC
+    assert access != other
+
+
+def test_what_was_peeked_at_is_what_a_command_is_checked_by(
+    made: Callable[..., Any], turns: Turns
+) -> None:
+    store = made()
+    turns.run(store.submit(bucket()))
+    _, access = store.peek_bucket("bucket")
+    turns.run(store.submit(put("k", access=access)))
+    turns.run(store.submit(PutBucketAcl(at=2, bucket="bucket", acl=PUBLIC)))
+    with pytest.raises(BucketChanged):
+        turns.run(store.submit(put("k", access=access)))
+    _, access = store.peek_bucket("bucket")
+    turns.run(store.submit(put("k", access=access)))
 
 
 @pytest.mark.parametrize("eventual", [False, True], ids=["strong", "eventual"])

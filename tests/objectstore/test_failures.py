@@ -15,6 +15,7 @@ from bleepstore.errors import (
     StoreError,
 )
 from bleepstore.model.checksums import ChecksumAlgorithm
+from bleepstore.model.conditions import WriteConditions
 from bleepstore.model.objects import Description
 from bleepstore.objectstore.requests import (
     Claims,
@@ -135,8 +136,11 @@ def test_a_command_of_unknown_outcome_keeps_its_blob(world: World, error: Except
 
 
 def test_a_front_that_stops_waiting_before_a_put_has_begun_ends_it(world: World) -> None:
-    gate = world.metadata.hang("get_bucket")
-    putting = put_object(world, Payload(content(LARGE)))
+    gate = world.metadata.hang("get_object")
+    request = PutRequest("bucket", "k", Description(), conditions=WriteConditions())
+    putting = Running(
+        world.store.objects.put(world.caller(ALICE), request, Payload(content(LARGE)))
+    )
     putting.cancel()
     with pytest.raises(CancelledError):
         putting.result()
