@@ -23,15 +23,15 @@ from bleepstore.wire.headers import Header, Headers, text_of, unsupported_header
 
 _BY_HEADER = {algorithm.header.encode(): algorithm for algorithm in ChecksumAlgorithm}
 _HEADER_OF = {algorithm: header for header, algorithm in _BY_HEADER.items()}
+_PREFIX = b"x-amz-checksum-"
 _NEWER = frozenset(
-    b"x-amz-checksum-" + name for name in (b"md5", b"sha512", b"xxhash3", b"xxhash64", b"xxhash128")
+    _PREFIX + name for name in (b"md5", b"sha512", b"xxhash3", b"xxhash64", b"xxhash128")
 )
 _SDK_ALGORITHM = b"x-amz-sdk-checksum-algorithm"
 _TRAILER = b"x-amz-trailer"
 _TYPE = b"x-amz-checksum-type"
 _ALGORITHM = b"x-amz-checksum-algorithm"
 _ALGORITHMS = frozenset((*_BY_HEADER, *_NEWER))
-_PREFIX = b"x-amz-checksum-"
 _NO_ALGORITHM = frozenset((_TYPE, _ALGORITHM, b"x-amz-checksum-mode"))
 
 _TYPES = {
@@ -94,6 +94,8 @@ def claimed_checksum(headers: Headers) -> ClaimedChecksum | None:
         claim = ClaimedChecksum(algorithm, _checked_value(algorithm, headers[name]))
     elif trailer is not None:
         announced = _BY_HEADER.get(trailer.lower())
+        if trailer.lower() in _NEWER:
+            raise unsupported_header(text_of(trailer.lower()))
         if announced is None:
             raise InvalidRequest("The value specified in the x-amz-trailer header is not supported")
         claim = ClaimedChecksum(announced)
@@ -125,6 +127,7 @@ def upload_checksum(headers: Headers) -> tuple[ChecksumAlgorithm | None, Checksu
     default where only the algorithm was sent.
 
     :raises InvalidRequest: unknown, or a type that the algorithm does not have.
+    :raises NotImplemented: an algorithm that this server does not have.
     """
     algorithm = copy_algorithm(headers)
     kind = _checksum_type(headers)
@@ -149,6 +152,7 @@ def copy_algorithm(headers: Headers) -> ChecksumAlgorithm | None:
     """x-amz-checksum-algorithm of CopyObject.
 
     :raises InvalidRequest: unknown.
+    :raises NotImplemented: one that this server does not have.
     """
     value = headers.get(_ALGORITHM)
     if value is None:
@@ -156,6 +160,8 @@ def copy_algorithm(headers: Headers) -> ChecksumAlgorithm | None:
     try:
         return ChecksumAlgorithm(text_of(value).upper())
     except ValueError:
+        if _PREFIX + value.lower() in _NEWER:
+            raise unsupported_header(_ALGORITHM.decode()) from None
         names = ", ".join(algorithm.value for algorithm in ChecksumAlgorithm)
         raise InvalidRequest(
             "Checksum algorithm provided is unsupported. Please try again with any of the valid "

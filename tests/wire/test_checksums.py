@@ -104,9 +104,14 @@ def test_a_checksum_that_s3_does_not_have_is_refused_rather_than_passed_over(
             read({**more, b"x-amz-checksum-sha256a": b"AAAA"})
 
 
-def test_newer_algorithms_are_not_implemented() -> None:
+@pytest.mark.parametrize("name", [b"MD5", b"SHA512", b"XXHASH64", b"XXHASH3", b"XXHASH128"])
+def test_newer_algorithms_are_not_implemented(name: bytes) -> None:
+    header = b"x-amz-checksum-" + name.lower()
+    for headers in ({header: b"AAAAAAAAAAA="}, {b"x-amz-trailer": header}):
+        with pytest.raises(errors.NotImplemented):
+            claimed_checksum(headers)
     with pytest.raises(errors.NotImplemented):
-        claimed_checksum({b"x-amz-checksum-xxhash64": b"AAAAAAAAAAA="})
+        upload_checksum({b"x-amz-checksum-algorithm": name})
 
 
 @pytest.mark.parametrize(
@@ -138,7 +143,7 @@ def test_an_upload_has_a_type_that_its_algorithm_has(
 @pytest.mark.parametrize(
     "headers",
     [
-        {b"x-amz-checksum-algorithm": b"MD5"},
+        {b"x-amz-checksum-algorithm": b"MD4"},
         {b"x-amz-checksum-type": b"COMPOSITE"},
         {b"x-amz-checksum-algorithm": b"CRC32", b"x-amz-checksum-type": b"HALF"},
     ],
