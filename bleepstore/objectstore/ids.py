@@ -6,7 +6,7 @@ buckets can be versioned.
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64encode
+from base64 import b64encode
 from collections.abc import Callable
 
 Dice = Callable[[int], bytes]
@@ -65,8 +65,9 @@ class Ids:
         return self.blob_id() + thrown.pop()
 
     def upload_id(self) -> str:
-        """64 characters that nobody can guess, safe in a URL."""
-        return urlsafe_b64encode(self._dice(_UPLOAD_ID_BYTES)).decode()
+        """64 characters that nobody can guess, safe in a URL, and on a command line: an id that
+        begins with a hyphen would be an option of the AWS CLI."""
+        return b64encode(self._dice(_UPLOAD_ID_BYTES), b"._").decode()
 
 
 def epoch_of(blob_id: str) -> int | None:

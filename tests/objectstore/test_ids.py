@@ -29,6 +29,10 @@ def test_upload_ids_are_all_the_dice_gave_and_safe_in_a_url() -> None:
     assert not set(ids.upload_id()) & set("+/=")
 
 
+def test_no_upload_id_looks_like_an_option() -> None:
+    assert "-" not in Ids(lambda size: bytes([251, 239, 190]) * (size // 3)).upload_id()
+
+
 def test_native_ids_have_dice_of_their_own() -> None:
     thrown = iter(range(1, 10_000))
     ids = Ids(lambda size: b"".join(next(thrown).to_bytes(8, "big") for _ in range(size // 8)))
