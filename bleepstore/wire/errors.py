@@ -30,7 +30,7 @@ _BY_STATUS: dict[int, tuple[str, ...]] = {
     404: ("NoSuchBucket", "NoSuchKey", "NoSuchUpload", "NoSuchVersion"),
     405: ("MethodNotAllowed",),
     409: (
-        "BucketAlreadyExists", "BucketAlreadyOwnedByYou", "BucketNotEmpty",
+        "BucketAlreadyExists", "BucketAlreadyOwnedByYou", "BucketChanged", "BucketNotEmpty",
         "OperationAborted", "SourceChanged", "Displaced",
     ),
     411: ("MissingContentLength",),
