@@ -66,9 +66,13 @@ def check_copy_source(conditions: ReadConditions, etag: str, last_modified: int)
     """
     try:
         check_read(conditions, etag, last_modified)
+    except PreconditionFailed as error:
+        name = error.details["Condition"]
     except NotModified:
         name = "If-None-Match" if conditions.if_none_match is not None else "If-Modified-Since"
-        raise PreconditionFailed(Condition=f"x-amz-copy-source-{name}") from None
+    else:
+        return
+    raise PreconditionFailed(Condition=f"x-amz-copy-source-{name}")
 
 
 def check_write(conditions: WriteConditions, current_etag: str | None, key: str) -> None:

@@ -47,8 +47,10 @@ def test_read_conditions(
         return
     with pytest.raises(outcome):
         check_read(conditions, "e", T + fraction)
-    with pytest.raises(PreconditionFailed):
+    with pytest.raises(PreconditionFailed) as refused:
         check_copy_source(conditions, "e", T + fraction)
+    # It is told from a condition on what is copied to.
+    assert refused.value.details["Condition"].startswith("x-amz-copy-source-If-")
 
 
 @pytest.mark.parametrize(
