@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bleepstore.model.checksums import ChecksumAlgorithm
 from bleepstore.wire.headers import Headers
 
 _SIGNATURE = frozenset(
@@ -18,11 +17,8 @@ _SIGNATURE = frozenset(
         "signature", "signedheaders",
     )
 )  # fmt: skip
-_IGNORED = frozenset(
-    ("x-amz-sdk-checksum-algorithm", *(algorithm.header for algorithm in ChecksumAlgorithm))
-)
-"""S3 ignores checksums in a query, and must: the JavaScript SDK signs that of an empty body into
-every presigned PutObject, which would refuse any body."""
+_CHECKSUM = "x-amz-checksum-"
+_NO_VALUE = frozenset(_CHECKSUM + name for name in ("algorithm", "mode", "type"))
 
 
 def with_hoisted(headers: Headers, query: Mapping[str, str]) -> Headers:
@@ -33,6 +29,14 @@ def with_hoisted(headers: Headers, query: Mapping[str, str]) -> Headers:
     hoisted: dict[bytes, bytes] = {}
     for name, value in query.items():
         lower = name.lower()
-        if lower.startswith("x-amz-") and lower not in _SIGNATURE and lower not in _IGNORED:
+        if lower.startswith("x-amz-") and lower not in _SIGNATURE and not _is_checksum(lower):
             hoisted.setdefault(lower.encode(), value.encode())
     return {**hoisted, **headers} if hoisted else headers
+
+
+def _is_checksum(name: str) -> bool:
+    """S3 ignores checksums in a query, and must: the JavaScript SDK signs that of an empty body
+    into every presigned PutObject, which would refuse any body."""
+    if name == "x-amz-sdk-checksum-algorithm":
+        return True
+    return name.startswith(_CHECKSUM) and name not in _NO_VALUE

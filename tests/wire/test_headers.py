@@ -62,6 +62,8 @@ def test_hoisted_headers_count_as_headers_but_for_signature_and_checksum() -> No
         "X-Amz-Meta-A": "é",
         "x-amz-storage-class": "STANDARD_IA",
         "x-amz-checksum-crc32": "AAAAAA==",
+        "x-amz-checksum-sha512": "of nothing",  # as for all that are yet to come
+        "x-amz-checksum-algorithm": "SHA1",
         "x-amz-sdk-checksum-algorithm": "CRC32",
         "x-amz-checksum-mode": "ENABLED",
         "prefix": "x",
@@ -72,6 +74,7 @@ def test_hoisted_headers_count_as_headers_but_for_signature_and_checksum() -> No
         b"x-amz-acl": b"public-read",
         b"x-amz-meta-a": "é".encode(),
         b"x-amz-storage-class": b"GLACIER",
+        b"x-amz-checksum-algorithm": b"SHA1",
         b"x-amz-checksum-mode": b"ENABLED",
     }
     assert with_hoisted(headers, {"X-Amz-Signature": "s"}) is headers
