@@ -47,17 +47,21 @@ def comparable(upload: Upload, parts: tuple[CompletedPart, ...]) -> tuple[Comple
     )
 
 
-def require_part_checksums(upload: Upload, parts: Sequence[CompletedPart]) -> None:
-    """A composite checksum is made of those of the parts, and the client says them again.
+def require_composite(upload: Upload, parts: Sequence[CompletedPart]) -> None:
+    """What S3 wants of parts whose checksums make a composite one: their client says them again,
+    and their numbers are 1, 2, 3 ...
 
-    Source: CompleteMultipartUpload, the checksums of CompletedPart; the words are S3's.
+    Source: CompletedPart in the API reference; the words about the checksums are S3's.
 
-    :raises InvalidRequest: the upload has a composite checksum, and a part is named without its.
+    :raises InvalidPartOrder: a number was passed over.
+    :raises InvalidRequest: a part is named without its checksum.
     """
     algorithm = upload.checksum_algorithm
     if algorithm is None or upload.checksum_type is not ChecksumType.COMPOSITE:
         return
-    for part in parts:
+    for number, part in enumerate(parts, 1):
+        if part.number != number:
+            raise InvalidPartOrder(UploadId=upload.upload_id)
         if algorithm not in part.checksums:
             raise InvalidRequest(
                 f"The upload was created using a {algorithm.lower()} checksum. The complete "

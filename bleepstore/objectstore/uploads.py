@@ -50,8 +50,8 @@ from bleepstore.objectstore.upload_rules import (
     checksum_type,
     comparable,
     part_algorithm,
+    require_composite,
     require_order,
-    require_part_checksums,
     require_part_number,
 )
 
@@ -139,7 +139,8 @@ class Uploads:
         :raises NoSuchBucket:
         :raises AccessDenied:
         :raises MalformedXML: no part at all.
-        :raises InvalidRequest: a part without its checksum, where they make the whole's.
+        :raises InvalidPartOrder: a gap in the numbers, where the checksum is composite.
+        :raises InvalidRequest: a part without its checksum, where it is composite.
         :raises EntityTooLarge: the parts together are over the size limit.
         :raises StoreError: as the command :class:`CompleteUpload`.
         """
@@ -273,7 +274,7 @@ class Uploads:
             pass
         else:
             require_upload_party(bucket, upload, caller)
-            require_part_checksums(upload, parts)
+            require_composite(upload, parts)
             parts = comparable(upload, parts)
             await self._require_size(request)
         result = await self._publisher.submit(

@@ -214,19 +214,32 @@ def test_parts_have_the_checksum_of_their_upload_though_the_client_sends_none(
 
 def test_parts_of_a_composite_checksum_are_named_with_theirs(world: World) -> None:
     upload = create(world, checksum_algorithm=ChecksumAlgorithm.SHA256)
-    part = put_part(world, upload, 7, LAST)
+    part = put_part(world, upload, 1, LAST)
     other = {ChecksumAlgorithm.SHA1: "of another algorithm"}
-    for named in (CompletedPart(7, part.etag), CompletedPart(7, part.etag, other)):
+    for named in (CompletedPart(1, part.etag), CompletedPart(1, part.etag, other)):
         with pytest.raises(InvalidRequest) as refused:
             complete(world, upload, parts=(named,))
         assert refused.value.message == (
             "The upload was created using a sha256 checksum. The complete request must include "
-            "the checksum for each part. It was missing for part 7 in the request."
+            "the checksum for each part. It was missing for part 1 in the request."
         )
-    whole = create(
-        world, checksum_algorithm=ChecksumAlgorithm.CRC32, checksum_type=ChecksumType.FULL_OBJECT
-    )
-    complete(world, whole, put_part(world, whole, 1, LAST))
+
+
+def test_parts_of_a_composite_checksum_are_numbered_without_gaps(world: World) -> None:
+    for algorithm, type_, allowed in (
+        (ChecksumAlgorithm.CRC32, ChecksumType.COMPOSITE, False),
+        (ChecksumAlgorithm.CRC32, ChecksumType.FULL_OBJECT, True),
+        (None, None, True),
+    ):
+        upload = create(world, checksum_algorithm=algorithm, checksum_type=type_)
+        part = put_part(world, upload, 2, LAST)
+        assert part.checksum is not None
+        named = CompletedPart(2, part.etag, {part.checksum.algorithm: part.checksum.value})
+        if allowed:
+            complete(world, upload, parts=(named,))
+        else:
+            with pytest.raises(InvalidPartOrder):
+                complete(world, upload, parts=(named,))
 
 
 def test_a_part_with_another_checksum_than_the_uploads_is_refused_before_the_body(
