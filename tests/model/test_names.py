@@ -20,7 +20,8 @@ def test_valid_bucket_names(name: str) -> None:
     "name",
     [
         "", "ab", "a" * 64, "Abc", "a_b", "-abc", "abc-", ".abc", "abc.", "a..b", "192.168.5.4",
-        "xn--abc", "sthree-x", "abc-s3alias", "abc--ol-s3", "ä-bucket", "abc\n", "a b",
+        "xn--abc", "sthree-x", "abc-s3alias", "abc--ol-s3", "abc.mrap", "abc--x-s3",
+        "abc--table-s3", "abc-123456789012-us-east-1-an", "ä-bucket", "abc\n", "a b",
     ],
 )  # fmt: skip
 def test_invalid_bucket_names(name: str) -> None:
