@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Mapping
 from functools import lru_cache
@@ -33,6 +34,7 @@ _SENT = {
 }
 _OVERRIDES = {"response-" + name: name for name in _SENT}
 _OVERRIDE_NAMES = frozenset(_OVERRIDES)
+_UNSENDABLE = re.compile(r"[^ -~\x80-\xff]")
 
 
 def read_description(headers: Headers) -> Description:
@@ -84,7 +86,8 @@ def _without_aws_chunked(value: bytes) -> bytes:
 def response_overrides(query: Mapping[str, str]) -> dict[str, str]:
     """The ``response-*`` parameters of a read: lower-case header name → value; empty if none.
 
-    :raises InvalidArgument: a control character, which could end the header and begin another.
+    :raises InvalidArgument: a control character, which could end the header and begin another, or
+        one that ISO-8859-1 does not have, in which S3 sends them.
     """
     if not query or _OVERRIDE_NAMES.isdisjoint(query):
         return {}
@@ -92,9 +95,9 @@ def response_overrides(query: Mapping[str, str]) -> dict[str, str]:
     for parameter, name in _OVERRIDES.items():
         value = query.get(parameter)
         if value:
-            if any(character < " " or character == "\x7f" for character in value):
+            if _UNSENDABLE.search(value):
                 raise InvalidArgument(
-                    "Header value cannot be represented.",
+                    "Header value cannot be represented using ISO-8859-1.",
                     ArgumentName=parameter,
                     ArgumentValue=value,
                 )
@@ -106,11 +109,14 @@ def description_headers(
     description: Description, overrides: Mapping[str, str] | None = None
 ) -> list[Header]:
     """The headers of GetObject and HeadObject that come from the description: content headers
-    (Content-Type always), ``x-amz-meta-*``, and ``x-amz-storage-class`` unless STANDARD."""
-    kept: Mapping[str, str] = description.headers
+    (Content-Type always), ``x-amz-meta-*``, and ``x-amz-storage-class`` unless STANDARD.
+
+    :param overrides: of :func:`response_overrides`.
+    """
+    kept = {name: value.encode() for name, value in description.headers.items()}
     if overrides:
-        kept = {**kept, **overrides}
-    headers = [(_SENT[name], value.encode()) for name, value in kept.items()]
+        kept.update({name: value.encode("latin-1") for name, value in overrides.items()})
+    headers = [(_SENT[name], value) for name, value in kept.items()]
     if "content-type" not in kept:
         headers.append((b"Content-Type", DEFAULT_CONTENT_TYPE.encode()))
     for name, value in description.metadata.items():

@@ -163,9 +163,18 @@ def test_overrides_replace_what_is_kept() -> None:
     assert response_overrides({}) == {}
 
 
-@pytest.mark.parametrize("value", ["a\r\nSet-Cookie: b", "a\nb", "\x00", "\x7f"])
-def test_an_override_cannot_begin_another_header(value: str) -> None:
-    with pytest.raises(errors.InvalidArgument):
+def test_overrides_are_sent_in_latin_1_and_what_is_kept_as_it_came() -> None:
+    overrides = response_overrides({"response-content-disposition": 'attachment; filename="é"'})
+    sent = description_headers(Description({"cache-control": "é"}), overrides)
+    assert sent[:2] == [
+        (b"Cache-Control", "é".encode()),
+        (b"Content-Disposition", b'attachment; filename="\xe9"'),
+    ]
+
+
+@pytest.mark.parametrize("value", ["a\r\nSet-Cookie: b", "a\nb", "\x00", "\x7f", "2016–2026", "倉"])
+def test_an_override_cannot_begin_another_header_nor_leave_latin_1(value: str) -> None:
+    with pytest.raises(errors.InvalidArgument, match="cannot be represented using ISO-8859-1"):
         response_overrides({"response-content-disposition": value})
 
 
