@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from bleepstore.wire.parameters import Query, integer, invalid_parameter, page_size, upload_id
+from bleepstore.wire.parameters import (
+    Query,
+    integer,
+    invalid_parameter,
+    is_upload_id,
+    page_size,
+    upload_id,
+)
 from bleepstore.wire.tokens import decode_token
 
 MAX_BUCKETS = 10_000
@@ -125,13 +132,16 @@ def objects_v2_query(query: Query) -> ObjectsQuery:
 
 
 def uploads_query(query: Query) -> UploadsQuery:
-    """:raises InvalidArgument: max-uploads or encoding-type."""
+    """:raises InvalidArgument: max-uploads, encoding-type, or a marker that is no upload's id."""
     key_marker = query.get("key-marker", "")
+    upload_id_marker = query.get("upload-id-marker", "") if key_marker else ""
+    if upload_id_marker and not is_upload_id(upload_id_marker):
+        raise invalid_parameter("upload-id-marker", upload_id_marker, "Invalid uploadId marker")
     return UploadsQuery(
         prefix=query.get("prefix", ""),
         delimiter=query.get("delimiter", ""),
         key_marker=key_marker,
-        upload_id_marker=query.get("upload-id-marker", "") if key_marker else "",
+        upload_id_marker=upload_id_marker,
         limit=page_size(query, "max-uploads"),
         url_encoded=_url_encoded(query),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from bleepstore.errors import InvalidArgument, NoSuchVersion
+from bleepstore.errors import InvalidArgument, InvalidRequest, NoSuchVersion
 from bleepstore.model.names import MAX_PARTS
 from bleepstore.model.objects import NULL_VERSION
 from bleepstore.wire.headers import Headers, text_of
@@ -20,6 +20,7 @@ PAGE = 1000
 OBJECT_ATTRIBUTES = frozenset({"ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"})
 
 _VERSION_ID = re.compile(r"[A-Za-z0-9._-]{32}")
+_UPLOAD_ID = re.compile(r"[A-Za-z0-9._-]{64}")
 _INTEGER = re.compile(r"-?[0-9]{1,20}")
 
 
@@ -80,6 +81,11 @@ def upload_id(query: Query) -> str:
     return query.get("uploadId", "")
 
 
+def is_upload_id(value: str) -> bool:
+    """Whether some upload could have this id."""
+    return _UPLOAD_ID.fullmatch(value) is not None
+
+
 def part_number(query: Query) -> int | None:
     """``partNumber``, 1 to 10,000; None if not sent.
 
@@ -133,11 +139,17 @@ def page_size(query: Query, name: str) -> int:
 def object_attributes(headers: Headers) -> frozenset[str]:
     """x-amz-object-attributes of GetObjectAttributes.
 
-    :raises InvalidArgument: none, or an unknown one.
+    :raises InvalidRequest: none.
+    :raises InvalidArgument: an unknown one.
     """
     value = text_of(headers.get(b"x-amz-object-attributes", b""))
     names = frozenset(name for part in value.split(",") if (name := part.strip()))
-    if not names or not names <= OBJECT_ATTRIBUTES:
+    if not names:
+        raise InvalidRequest(
+            "The x-amz-object-attributes header specifying the attributes to be retrieved is "
+            "either missing or empty"
+        )
+    if not names <= OBJECT_ATTRIBUTES:
         raise invalid_parameter(
             "x-amz-object-attributes", value, "Invalid attribute name specified."
         )

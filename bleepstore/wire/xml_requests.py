@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from bleepstore import errors
 from bleepstore.errors import (
+    InvalidArgument,
     InvalidRequest,
     MalformedACLError,
     MalformedXML,
@@ -24,7 +25,6 @@ from bleepstore.wire.grants import (
     require_email,
     require_group,
 )
-from bleepstore.wire.parameters import checked_part_number
 from bleepstore.wire.xml_reader import (
     Element,
     members,
@@ -122,7 +122,7 @@ def parse_complete_upload(body: bytes) -> tuple[CompletedPart, ...]:
 
     :raises MalformedXML: also for no part at all, or more than 10,000.
     :raises InvalidRequest: an empty body ("You must specify at least one part").
-    :raises InvalidArgument: a part number outside 1 to 10,000.
+    :raises InvalidArgument: a part number below 1.  One above 10,000 is that of no part.
     """
     if not body:
         raise InvalidRequest("You must specify at least one part")
@@ -141,14 +141,23 @@ def _completed_part(element: Element) -> CompletedPart:
     for name, child in members(element, _PART).items():
         text = text_content(child).strip()
         if name == "PartNumber":
-            number = _integer(text)
+            number = _part_number(text)
         elif name == "ETag":
             etag = _unquoted(text)
         else:
             checksums[_CHECKSUMS[name]] = text
     if number is None or not etag:
         raise MalformedXML
-    return CompletedPart(checked_part_number(str(number)), etag, checksums)
+    return CompletedPart(number, etag, checksums)
+
+
+def _part_number(text: str) -> int:
+    number = _integer(text.removeprefix("-"))
+    if number < 1 or text.startswith("-"):
+        raise InvalidArgument(
+            "PartNumber must be >= 1", ArgumentName="PartNumber", ArgumentValue=text
+        )
+    return number
 
 
 def parse_access_control_policy(body: bytes) -> RequestedAcl:

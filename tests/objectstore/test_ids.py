@@ -3,6 +3,7 @@
 import pytest
 
 from bleepstore.objectstore.ids import Ids, epoch_of
+from bleepstore.wire.parameters import is_upload_id
 
 
 def test_blob_ids_carry_epoch_and_serial_in_hex() -> None:
@@ -27,6 +28,7 @@ def test_upload_ids_are_all_the_dice_gave_and_safe_in_a_url() -> None:
     ids = Ids(lambda size: bytes([251, 255]) * (size // 2))
     assert len(ids.upload_id()) == 64
     assert not set(ids.upload_id()) & set("+/=")
+    assert is_upload_id(ids.upload_id())
 
 
 def test_no_upload_id_looks_like_an_option() -> None:

@@ -98,7 +98,7 @@ def test_a_sub_resource_that_nobody_knows_touches_nothing(
         ("GET", "/bucket/key", {"If-Match": '"other"'}, 412, "PreconditionFailed"),
         ("GET", "/bucket/key", {"x-amz-checksum-mode": "MAYBE"}, 400, "InvalidArgument"),
         ("GET", "/bucket?acl&uploads", {}, 400, "InvalidArgument"),
-        ("GET", "/bucket/key?attributes", {}, 400, "InvalidArgument"),
+        ("GET", "/bucket/key?attributes", {}, 400, "InvalidRequest"),
         ("DELETE", "/bucket", {}, 409, "BucketNotEmpty"),
         ("POST", "/bucket/key", {}, 405, "MethodNotAllowed"),
         ("PUT", "/bucket?acl", {}, 400, "MissingSecurityHeader"),

@@ -89,10 +89,13 @@ def test_max_buckets_is_refused_outside_1_to_10000() -> None:
             buckets_query({"max-buckets": value})
 
 
+UPLOAD_ID = "u" * 64
+
+
 def test_list_queries() -> None:
     everything = {
         "prefix": "p", "delimiter": "/", "encoding-type": "url", "max-keys": "5", "marker": "m",
-        "start-after": "s", "fetch-owner": "true", "key-marker": "k", "upload-id-marker": "u",
+        "start-after": "s", "fetch-owner": "true", "key-marker": "k", "upload-id-marker": UPLOAD_ID,
         "max-uploads": "6", "uploadId": "i", "part-number-marker": "7", "max-parts": "8",
         "max-buckets": "9", "bucket-region": "r",
     }  # fmt: skip
@@ -103,7 +106,7 @@ def test_list_queries() -> None:
     assert objects_v2_query(everything) == ObjectsQuery(
         "p", "/", "s", 5, True, start_after="s", fetch_owner=True
     )
-    assert uploads_query(everything) == UploadsQuery("p", "/", "k", "u", 6, True)
+    assert uploads_query(everything) == UploadsQuery("p", "/", "k", UPLOAD_ID, 6, True)
     assert parts_query(everything) == PartsQuery("i", 7, 8, True)
     assert objects_v2_query({}) == ObjectsQuery()
 
@@ -122,6 +125,8 @@ def test_an_empty_token_is_none_but_is_shown_again() -> None:
 
 def test_an_upload_id_marker_needs_a_key_marker() -> None:
     assert uploads_query({"upload-id-marker": "u"}).upload_id_marker == ""
+    with pytest.raises(errors.InvalidArgument, match="Invalid uploadId marker"):
+        uploads_query({"key-marker": "k", "upload-id-marker": "u"})
 
 
 @pytest.mark.parametrize(
@@ -144,11 +149,12 @@ def test_any_version_id_can_be_deleted_but_no_nonsense() -> None:
 def test_object_attributes() -> None:
     name = b"x-amz-object-attributes"
     assert object_attributes({name: b"ETag, ObjectSize,,ETag"}) == {"ETag", "ObjectSize"}
-    for value in (b"", b"Etag", b"ETag,Foo"):
+    for value in (b"Etag", b"ETag,Foo"):
         with pytest.raises(errors.InvalidArgument):
             object_attributes({name: value})
-    with pytest.raises(errors.InvalidArgument):
-        object_attributes({})
+    for headers in ({}, {name: b""}, {name: b" ,"}):
+        with pytest.raises(errors.InvalidRequest, match="either missing or empty"):
+            object_attributes(headers)
     assert attributes_page({}) == (0, 1000)
     assert attributes_page({b"x-amz-part-number-marker": b"3", b"x-amz-max-parts": b"2"}) == (3, 2)
 

@@ -172,14 +172,21 @@ def test_a_complete_that_is_not_understood_is_malformed(content: str) -> None:
         )
 
 
-@pytest.mark.parametrize("number", ["0", "10001", "999999999999999999"])
-def test_a_part_number_out_of_range_is_an_invalid_argument(number: str) -> None:
-    body = (
+def numbered(number: str) -> bytes:
+    return (
         f"<CompleteMultipartUpload><Part><PartNumber>{number}</PartNumber><ETag>e</ETag></Part>"
         "</CompleteMultipartUpload>"
-    )
-    with pytest.raises(errors.InvalidArgument):
-        parse_complete_upload(body.encode())
+    ).encode()
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "-0"])
+def test_a_part_number_below_one_is_an_invalid_argument(number: str) -> None:
+    with pytest.raises(errors.InvalidArgument, match="PartNumber must be >= 1"):
+        parse_complete_upload(numbered(number))
+
+
+def test_a_part_number_above_10000_is_that_of_no_part() -> None:
+    assert parse_complete_upload(numbered("10001")) == (CompletedPart(10_001, "e"),)
 
 
 def test_an_empty_complete_has_no_part() -> None:
