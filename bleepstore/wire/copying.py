@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 
 from msgspec import Struct
@@ -13,6 +14,8 @@ from bleepstore.wire.parameters import checked_version_id
 from bleepstore.wire.urls import decode_bytes, decode_text
 
 _COPY_SOURCE = b"x-amz-copy-source"
+_BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")
+"""What a name of a bucket is made of, and was in any time of S3's."""
 
 
 class CopySource(Struct, frozen=True):
@@ -37,7 +40,8 @@ def parse_copy_source(value: bytes) -> CopySource:
     send a plus as ``%2B``.  A ``?`` that begins no ``versionId`` is part of the key: clients that
     do not encode send it so.
 
-    :raises InvalidArgument: it has no bucket or key, is not UTF-8, or a malformed version id.
+    :raises InvalidArgument: it has no bucket or key, its bucket is no name but a URL or an ARN, it
+        is not UTF-8, or a malformed version id.
     :raises NoSuchVersion: a version id other than ``null``.
     :raises KeyTooLongError: the key is over 1,024 bytes.
     """
@@ -56,12 +60,10 @@ def parse_copy_source(value: bytes) -> CopySource:
         version = decode_text(raw_version)
     except InvalidURI:
         raise invalid_header(_COPY_SOURCE, value, "Copy Source must be URL-encoded UTF-8") from None
-    if not bucket or not key:
-        raise invalid_header(
-            _COPY_SOURCE,
-            value,
-            "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
-        )
+    if _BUCKET.fullmatch(bucket) is None:
+        raise invalid_header(_COPY_SOURCE, value, "Invalid copy source bucket name")
+    if not key:
+        raise invalid_header(_COPY_SOURCE, value, "Invalid copy source object key")
     return CopySource(bucket, key, checked_version_id(version) if query else "")
 
 

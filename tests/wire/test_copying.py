@@ -43,10 +43,22 @@ def test_a_source_is_a_bucket_and_a_key(value: bytes, source: CopySource) -> Non
 @pytest.mark.parametrize(
     "value",
     [b"", b"/", b"b", b"b/", b"/b/", b"//k", b"b/%zz", b"b/%ff", b"b/k?versionId=x",
-     b"b/k?versionId=", b"?versionId=null"],
+     b"b/k?versionId=", b"?versionId=null", b"arn:aws:s3:::b/k", b"https://b.example.com/k"],
 )  # fmt: skip
 def test_a_malformed_source_is_an_invalid_argument(value: bytes) -> None:
     with pytest.raises(errors.InvalidArgument):
+        parse_copy_source(value)
+
+
+@pytest.mark.parametrize("value", [b"", b"//k", b"arn:aws:s3:::b/k"])
+def test_a_source_without_a_bucket_is_told_so(value: bytes) -> None:
+    with pytest.raises(errors.InvalidArgument, match="Invalid copy source bucket name"):
+        parse_copy_source(value)
+
+
+@pytest.mark.parametrize("value", [b"b", b"/b/", b"b/?versionId=null"])
+def test_a_source_without_a_key_is_told_so(value: bytes) -> None:
+    with pytest.raises(errors.InvalidArgument, match="Invalid copy source object key"):
         parse_copy_source(value)
 
 
