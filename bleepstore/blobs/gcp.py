@@ -34,7 +34,6 @@ from bleepstore.blobs.gcp_messages import (
     crc32c_text,
     described,
     listed_name,
-    md5_of,
     native_object,
 )
 from bleepstore.blobs.gcp_resumable import ResumableUpload, begin_resumable
@@ -139,7 +138,7 @@ class GcpBlobStore(CloudStore):
         )
 
     def _agreed(self, made: Resource, md5: str) -> str:
-        return self._digests.agreed(md5_of(made), md5)
+        return self._digests.agreed(listed_name(made).etag, md5)
 
     async def place(self, blob_id: str, expected: str) -> str:
         """See :class:`IInPlaceStore`."""

@@ -142,11 +142,12 @@ def listed_name(resource: Resource) -> ListedName:
     """
     try:
         generation = str(resource["generation"])
+        md5 = resource.get("md5Hash")  # a composite object has none
         return ListedName(
             resource["name"],
             generation,
             int(resource["size"]),
-            md5_of(resource) or generation,  # a composite object has none
+            b64decode(md5).hex() if md5 else generation,
             parse_iso_date(resource.get("updated", "")) or 0,
         )
     except (KeyError, ValueError, TypeError):
@@ -156,11 +157,6 @@ def listed_name(resource: Resource) -> ListedName:
 def crc32c_text(value: int) -> str:
     """A CRC32C as resources have it: base64 of four bytes, the highest first."""
     return b64encode(value.to_bytes(4, "big")).decode()
-
-
-def md5_of(resource: Resource) -> str:
-    """The MD5 of an object in hex; empty if its resource does not tell it."""
-    return b64decode(resource.get("md5Hash") or "").hex()
 
 
 def multipart_body(resource: Resource, data: bytes, boundary: str) -> bytes:

@@ -182,7 +182,8 @@ class Settling:
         if found is None:
             if intent.begun:
                 # A request of a process that has died may still be on its way.  Without what was
-                # begun it has nothing to put in place: what does not lie there now never will.
+                # begun S3 and Cloud Storage have nothing to put in place: what does not lie there
+                # now never will.  (Azure may have copied it already.)
                 await self._store.delete(intent.begun)
                 found = await self._written(intent)
             if found is None:
