@@ -96,6 +96,24 @@ def test_a_bucket_that_is_made_anew_within_a_group_has_nothing_of_the_old_one(
     assert held == [(2, b"b")]
 
 
+def test_a_bucket_that_changes_within_a_group_is_noticed_by_those_after_it(
+    replica: Replica,
+) -> None:
+    replica.apply(bucket())
+    before = Reader(replica.connection).peek_bucket("bucket")[1]
+    public = canned_acl(CannedAcl.PUBLIC_READ, OWNER, OWNER)
+    outcomes = replica.apply(
+        put("a", access=before),
+        model.PutBucketAcl(at=2, bucket="bucket", acl=public),
+        put("b", access=before),
+        bucket(at=3),  # again, by its owner: the ACL is as it was
+        put("c", access=before),
+    )
+    assert [type(each).__name__ for each in outcomes] == [
+        "Written", "Done", "BucketChanged", "Done", "Written",
+    ]  # fmt: skip
+
+
 def test_a_rehearsal_takes_nothing_of_the_commands_before_it_in_its_group(
     replica: Replica,
 ) -> None:

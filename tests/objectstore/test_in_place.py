@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from hashlib import md5
 from typing import Any
 
 import pytest
@@ -507,6 +508,17 @@ def test_an_upload_is_the_clouds_own(world: CloudWorld) -> None:
     assert world.get("key") == PART + b"end"
     assert world.get("key", part_number=2) == b"end"
     assert world.cloud.objects["bucket/key"].description.headers == {"content-type": "video/mp4"}
+    collect(world)
+    world.require_agreement()
+
+
+def test_the_etag_of_a_part_is_what_the_cloud_has_told(world: CloudWorld) -> None:
+    world.native.tells_md5 = True
+    upload = world.upload("key")
+    part = world.part(upload, 1, PART)
+    assert part.etag == md5(PART).hexdigest()
+    world.complete(upload, part)
+    assert world.get("key") == PART
     collect(world)
     world.require_agreement()
 
