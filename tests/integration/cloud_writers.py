@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import random
 import threading
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tests.integration.cluster import eventually
 from tests.integration.daemon import Daemon
 
 MIB = 1 << 20
@@ -69,6 +71,23 @@ class Writers:
                 found = None
             assert found in bodies, f"{key}: {len(found or b'')} bytes, of {len(bodies)}"
             self.allowed[key] = [found]
+
+
+def require_what_is_indexed(
+    s3: Any, writers: Writers, shown: Callable[[], Mapping[str, int]]
+) -> None:
+    """The cloud shows the objects that are listed, and soon no others.
+
+    What a deletion left that was committed just before a crash is the collector's, which begins
+    when the server has started.
+
+    :param shown: gives the objects that the cloud shows: key → bytes.
+    """
+    entries = s3.list_objects_v2(Bucket="bucket").get("Contents", ())
+    listed = {entry["Key"]: entry["Size"] for entry in entries}
+    assert listed.keys() == {key for key, (body,) in writers.allowed.items() if body is not None}
+    eventually(lambda: shown().keys() <= listed.keys())
+    assert shown() == listed
 
 
 def require_little_memory(s3: Any, front: Daemon, pieces: int = 24) -> None:

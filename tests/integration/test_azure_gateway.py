@@ -24,7 +24,11 @@ from bleepstore.blobs.azure_messages import listed_page
 from tests.fakes.fault_proxy import USUAL, Fault, FaultProxy, Script, Seeded
 from tests.integration.azurite import CONTAINER, ask
 from tests.integration.backing import azure_settings
-from tests.integration.cloud_writers import Writers, require_little_memory
+from tests.integration.cloud_writers import (
+    Writers,
+    require_little_memory,
+    require_what_is_indexed,
+)
 from tests.integration.conftest import client_of
 from tests.integration.daemon import Daemon
 
@@ -59,6 +63,14 @@ class World:
         page = listed_page(document)
         assert not page.marker
         return {each.name.removeprefix(self.prefix): each.size for each in page.names}
+
+    def shown(self) -> dict[str, int]:
+        """The objects that other programs see of the bucket: key → bytes."""
+        return {
+            name.removeprefix("bucket/"): size
+            for name, size in self.lying().items()
+            if not name.startswith(HIDDEN)
+        }
 
     def native(self, name: str) -> tuple[dict[str, str], bytes]:
         """What other programs of the cloud read: headers and body."""
@@ -208,7 +220,7 @@ def test_no_acknowledged_write_is_lost_in_a_network_that_fails(world: World) -> 
     assert len(world.proxy.happened) > 50
     world.proxy.plan = Script(())
     writers.check(s3)
-    _is_what_is_indexed(world, s3, writers)
+    require_what_is_indexed(s3, writers, world.shown)
     print(f"{len(world.proxy.happened)} faults, {writers.refused} of 96 writes refused")
 
 
@@ -233,18 +245,6 @@ def test_no_acknowledged_write_is_lost_in_a_crash(world: World) -> None:
         world.front.start()
         s3 = world.client()
         writers.check(s3)
-    _is_what_is_indexed(world, s3, writers)
+    require_what_is_indexed(s3, writers, world.shown)
     assert writers.acknowledged > 20
     print(f"{writers.acknowledged} acknowledged, {writers.refused} not")
-
-
-def _is_what_is_indexed(world: World, s3: Any, writers: Writers) -> None:
-    """The cloud shows the objects that are listed, and no others."""
-    listed = s3.list_objects_v2(Bucket="bucket").get("Contents", ())
-    shown = {
-        name.removeprefix("bucket/"): size
-        for name, size in world.lying().items()
-        if not name.startswith(HIDDEN)
-    }
-    assert shown == {entry["Key"]: entry["Size"] for entry in listed}
-    assert shown.keys() == {key for key, (body,) in writers.allowed.items() if body is not None}

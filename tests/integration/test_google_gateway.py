@@ -17,9 +17,13 @@ from urllib.request import urlopen
 import pytest
 from botocore.config import Config
 
-from tests.fakes.fault_proxy import USUAL, Fault, FaultProxy, Script, Seeded
+from tests.fakes.fault_proxy import PASS, USUAL, Fault, FaultProxy, Script, Seeded
 from tests.integration.backing import BUCKET, PREFIX, cloud_storage
-from tests.integration.cloud_writers import Writers, require_little_memory
+from tests.integration.cloud_writers import (
+    Writers,
+    require_little_memory,
+    require_what_is_indexed,
+)
 from tests.integration.conftest import client_of
 from tests.integration.daemon import Daemon
 
@@ -50,6 +54,14 @@ class World:
         with urlopen(f"{self.cloud_url}/inside") as answer:
             lying: dict[str, Any] = json.load(answer)[BUCKET]
         return lying
+
+    def shown(self) -> dict[str, int]:
+        """The objects that the cloud's own tools see in the bucket: key → bytes."""
+        return {
+            name.removeprefix(f"{PREFIX}bucket/"): int(resource["size"])
+            for name, resource in self.lying().items()
+            if not name.startswith(HIDDEN)
+        }
 
 
 @pytest.fixture
@@ -118,7 +130,7 @@ def test_no_acknowledged_write_is_lost_in_a_network_that_fails(world: World) -> 
     assert len(world.proxy.happened) > 50
     world.proxy.plan = Script(())
     writers.check(s3)
-    _is_what_is_indexed(world, s3, writers)
+    require_what_is_indexed(s3, writers, world.shown)
     print(f"{len(world.proxy.happened)} faults, {writers.refused} of 160 writes refused")
 
 
@@ -143,18 +155,33 @@ def test_no_acknowledged_write_is_lost_in_a_crash(world: World) -> None:
         world.front.start()
         s3 = world.client()
         writers.check(s3)
-    _is_what_is_indexed(world, s3, writers)
+    require_what_is_indexed(s3, writers, world.shown)
     assert writers.acknowledged > 30
     print(f"{writers.acknowledged} acknowledged, {writers.refused} not")
 
 
-def _is_what_is_indexed(world: World, s3: Any, writers: Writers) -> None:
-    """The cloud shows the objects that are listed, and no others."""
-    listed = s3.list_objects_v2(Bucket="bucket").get("Contents", ())
-    shown = {
-        name.removeprefix(f"{PREFIX}bucket/"): int(resource["size"])
-        for name, resource in world.lying().items()
-        if not name.startswith(HIDDEN)
-    }
-    assert shown == {entry["Key"]: entry["Size"] for entry in listed}
-    assert shown.keys() == {key for key, (body,) in writers.allowed.items() if body is not None}
+def test_what_a_deletion_leaves_in_the_cloud_goes_after_a_crash(world: World) -> None:
+    """It is committed first; killed before the cloud has done it, the gateway does it later."""
+    s3 = world.client()
+    s3.create_bucket(Bucket="bucket")
+    writers = Writers()
+    s3.put_object(Bucket="bucket", Key="gone", Body=b"bytes")
+    refused = threading.Event()
+
+    def refuse_deletions(method: str, target: str) -> Fault:
+        if method == "DELETE":
+            refused.set()
+            return Fault("refuse")
+        return PASS
+
+    world.proxy.plan = refuse_deletions
+    with ThreadPoolExecutor(1) as pool:
+        deletion = pool.submit(s3.delete_object, Bucket="bucket", Key="gone")
+        assert refused.wait(60)
+        world.front.kill()
+        assert deletion.exception(60), "nobody was told"
+    assert f"{PREFIX}bucket/gone" in world.lying()
+    world.proxy.plan = Script(())
+    s3.close()
+    world.front.start()
+    require_what_is_indexed(world.client(), writers, world.shown)
