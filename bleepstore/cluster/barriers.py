@@ -77,6 +77,11 @@ class Barriers:
         """Whether a round is to be asked for."""
         return self._fresh is not None
 
+    @property
+    def idle(self) -> bool:
+        """Whether nobody waits."""
+        return not (self._fresh or self._again or self._asked or self._confirmed)
+
     def ask(self) -> int:
         """The number of the round that those who are due wait for from now on."""
         groups, self._again = self._again, []

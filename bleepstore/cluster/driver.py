@@ -216,7 +216,7 @@ class Driver:
         try:
             for payload in message.payloads:
                 self.around.admit(payload)
-            raft.propose(message.payloads)
+            raft.propose(message.payloads, sender)
             accepted = True
         except ValueError as error:
             self._complain(sender, message, str(error))
@@ -284,6 +284,7 @@ class Driver:
             self._hand_over(raft)
             if self._barriers.due:
                 raft.read(self._barriers.ask())
+            raft.be_patient(not self._proposals and self._barriers.idle)
             effects = raft.take()
             if effects is NOTHING:
                 return

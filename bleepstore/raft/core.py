@@ -81,6 +81,7 @@ class Raft(View):
         self._touched = True
         replica = self._replica
         replica.now += 1
+        replica.overdue = replica.commit > replica.applied
         if self._leadership is not None:
             reason = self._leadership.tick()
             if reason:
@@ -109,15 +110,16 @@ class Raft(View):
             self._settle()
         return refused
 
-    def propose(self, payloads: Sequence[bytes]) -> int:
+    def propose(self, payloads: Sequence[bytes], whose: str = "") -> int:
         """Append commands to the log; they are committed, or never are, as a majority decides.
 
+        :param whose: the node that waits until it has applied them, if it is another than this.
         :returns: the index of the first; the others follow it.
         :raises NotLeader: this node does not lead, or is handing over (then it names nobody).
         :raises Overloaded: too much waits to be committed.
         :raises ValueError: there are none.
         """
-        return self._lead().propose(payloads)
+        return self._lead().propose(payloads, whose)
 
     def read(self, context: int) -> None:
         """Ask from which index on a read is linearizable; ``Effects.reads`` has the answer.
@@ -156,6 +158,14 @@ class Raft(View):
         :raises ValueError: it is no voter.
         """
         self._lead().transfer(to)
+
+    def be_patient(self, patient: bool) -> None:
+        """Whether nobody waits for what this node applies.  Then entries may be kept for a tick,
+        as long as others follow them, and are applied together."""
+        replica = self._replica
+        if replica.patient is not patient:
+            replica.patient = patient
+            self._touched = True
 
     # -- what the driver confirms
 

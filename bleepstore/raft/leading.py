@@ -60,9 +60,10 @@ class Leadership:
 
     # -- taking in
 
-    def propose(self, payloads: Sequence[bytes]) -> int:
+    def propose(self, payloads: Sequence[bytes], whose: str = "") -> int:
         """Append commands; gives the index of the first.
 
+        :param whose: the peer that waits for them to be applied there; empty: none does.
         :raises NotLeader: it is being handed over (thesis section 3.10).
         :raises Overloaded: too much is not committed yet.
         """
@@ -73,7 +74,10 @@ class Leadership:
         size = sum(map(len, payloads))
         if not self._intake.admits(size):
             raise Overloaded
-        return self._append(EntryKind.COMMAND, payloads, size)
+        first = self._append(EntryKind.COMMAND, payloads, size)
+        if whose in self.peers:
+            self.peers[whose].awaited = first + len(payloads) - 1
+        return first
 
     def change(self, members: Members) -> int:
         """Append a change of the members, which is in force at once (thesis section 4.1).
@@ -259,6 +263,10 @@ class Leadership:
             if read.origin:
                 answer = ReadIndexAnswer(replica.term, read.context, index)
                 replica.send(read.origin, answer)
+                peer = self.peers.get(read.origin)
+                if peer is not None and peer.awaited < index:
+                    peer.awaited = index
+                    self.due = True
             else:
                 replica.answer_read(read, index)
 
@@ -314,8 +322,15 @@ class Leadership:
             peer.beat = False
 
     def _must_tell(self, peer: Progress) -> bool:
-        """Whether a peer lacks nothing but to be told that more is committed."""
-        return peer.told < self._replica.commit and peer.state is REPLICATE
+        """Whether a peer is to be told by a message of its own that more is committed.
+
+        While there are entries that are not committed yet, more is soon sent to it by itself: the
+        next entries, or their commit.  Then it is told with those, unless somebody there waits.
+        """
+        commit = self._replica.commit
+        if peer.told >= commit or peer.state is not REPLICATE:
+            return False
+        return peer.awaited > peer.told or commit == self._replica.log.last_index
 
     def _send_entries(self, to: str, peer: Progress, drafts: dict[int, AppendEntries]) -> bool:
         """Send the next entries; False if they are not in the log any more."""

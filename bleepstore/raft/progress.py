@@ -34,12 +34,14 @@ class Progress:
     :ivar heard: the tick at which it was last heard of.
     :ivar round: the latest round of confirmation that it answered.
     :ivar told: the commit index that it was last told.
+    :ivar awaited: the last index for which somebody there waits to have it applied.
     :ivar beat: a heartbeat to it is due.
     :ivar paused: a probe is under way, or was given up until the next heartbeat.
     """
 
     __slots__ = (
-        "beat", "heard", "inflight", "match", "next", "paused", "round", "state", "told",
+        "awaited", "beat", "heard", "inflight", "match", "next", "paused", "round", "state",
+        "told",
     )  # fmt: skip
 
     def __init__(self, next_index: int, heard: int) -> None:
@@ -49,6 +51,7 @@ class Progress:
         self.heard = heard
         self.round = 0
         self.told = 0
+        self.awaited = 0
         self.beat = False
         self.paused = False
         self.inflight: deque[int] = deque()

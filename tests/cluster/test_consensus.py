@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,13 @@ from zope.interface.verify import verifyObject
 from bleepstore.cluster.unusable import DamagedLog, UnusableLog
 from bleepstore.errors import ServiceUnavailable
 from bleepstore.interfaces.lifecycle import IPart
-from bleepstore.interfaces.replication import IConsensus, IReceiver
+from bleepstore.interfaces.replication import IConsensus, IReceiver, Verdict
 from bleepstore.model import proposals
 from bleepstore.observability.families import Distribution
 from bleepstore.raft.messages import (
     AppendEntries,
     ChangeStep,
+    Entry,
     Member,
     Members,
     Propose,
@@ -29,7 +30,7 @@ from bleepstore.raft.messages import (
     SnapshotMark,
     StepAnswer,
 )
-from tests.cluster.world import SETTINGS, Node, World
+from tests.cluster.world import SETTINGS, STEP, Node, World
 
 ALL = ("a", "b", "c")
 
@@ -98,6 +99,50 @@ def test_a_decision_takes_no_heartbeat_anywhere(world: World) -> None:
     world.run(follower.consensus.propose(b"x"))
     # There, written, back, committed, told, applied: in turns of 10 ms, and a heartbeat is 500.
     assert world.clock.seconds() - begun < 0.2
+
+
+def test_a_node_where_nobody_waits_applies_in_larger_groups(world: World) -> None:
+    world.add(*ALL)
+    leader, follower = world.leader, world.follower
+    groups: list[int] = []
+    apply = follower.machine.apply
+
+    async def watched(entries: Sequence[Entry]) -> Sequence[Verdict]:
+        groups.append(len(entries))
+        return await apply(entries)
+
+    follower.machine.apply = watched  # type: ignore[method-assign]
+
+    def load(reading: bool) -> int:
+        """How many groups it takes to apply a stream of entries."""
+        groups.clear()
+        for number in range(60):
+            world.start(leader.consensus.propose(b"%d" % number))
+            if reading:
+                world.start(follower.consensus.barrier())
+            world.clock.advance(STEP)
+        world.settle()
+        return len(groups)
+
+    assert load(reading=False) < load(reading=True) / 2
+
+
+def test_a_commit_has_a_message_of_its_own_where_its_proposer_waits(world: World) -> None:
+    world.add(*ALL)
+    leader, follower = world.leader, world.follower
+    told = {each.id: 0 for each in world.nodes.values()}
+    for number in range(60):
+        if number % 4 == 0:
+            world.start(leader.consensus.propose(b"%d" % number))
+        if number % 10 == 0:
+            world.start(follower.consensus.propose(b"mine"))
+        world.network.seen.clear()
+        world.clock.advance(STEP)
+        for _, receiver, message in world.network.seen:
+            if isinstance(message, AppendEntries) and not message.entries:
+                told[receiver] += 1
+    (other,) = told.keys() - {leader.id, follower.id}
+    assert told[follower.id] >= told[other] + 6
 
 
 def test_what_is_too_large_for_one_message_goes_in_several(world: World) -> None:
