@@ -95,10 +95,21 @@ class Sessions:
         no sense (a serial below its own floor, or none that can be stored).
         """
         origin, incarnation, serial = proposal.origin, proposal.incarnation, proposal.serial
+        session = self._sessions.get(origin)
+        if (
+            session is not None
+            and serial == session.floor
+            and incarnation == session.incarnation
+            and not session.applied
+            and proposal.floor <= serial < MAX_NUMBER
+        ):
+            # The next one, and none is missing: nearly all are, and all of the below is this.
+            session.floor = serial + 1
+            self._met.add(origin)
+            return True
         floor = max(proposal.floor, 1)
         if not (floor <= serial < MAX_NUMBER and 1 <= incarnation <= MAX_NUMBER):
             return False
-        session = self._sessions.get(origin)
         if session is None or incarnation > session.incarnation:
             session = self._sessions[origin] = _Session(incarnation, floor, set())
         elif incarnation < session.incarnation:

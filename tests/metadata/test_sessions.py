@@ -141,3 +141,31 @@ def test_the_rows_are_the_same_however_the_proposals_are_grouped(seed: int) -> N
         if new
     ]
     assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_one_name_is_admitted_once_if_it_is_not_below_a_floor(seed: int) -> None:
+    """By a model that remembers everything; mostly in order, as nearly all proposals come."""
+    dice = random.Random(seed)
+    seen: dict[tuple[str, int], set[int]] = {}
+    floors: dict[tuple[str, int], int] = {}
+    latest = {"a": 0, "b": 0}
+    following = {"a": 1, "b": 1}
+    met = Met()
+    for _ in range(400):
+        origin = dice.choice("ab")
+        if dice.random() < 0.02:
+            following[origin] = 1
+        incarnation = max(latest[origin] - (dice.random() < 0.05), 1) + (following[origin] == 1)
+        serial = following[origin] + dice.choice((0, 0, 0, 0, 0, 0, 3, -1, -2, -3))
+        floor = following[origin] - dice.randrange(5)
+        following[origin] = max(following[origin], serial + 1)
+        session = origin, incarnation
+        expected = max(floor, 1) <= serial and incarnation >= latest[origin]
+        if expected:
+            latest[origin] = incarnation
+            floors[session] = max(floors.get(session, 1), floor)
+            names = seen.setdefault(session, set())
+            expected = serial >= floors[session] and serial not in names
+            names.add(serial)
+        assert met(proposal(serial, floor, incarnation, origin)) == [expected]
