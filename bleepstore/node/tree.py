@@ -125,10 +125,23 @@ class Node(OrderedService):
         return ""
 
     def stopService(self) -> Deferred[None]:
-        """Close the listeners, let requests in flight end, stop the parts in reverse."""
+        """Say so, close the listeners, let requests in flight end, stop the parts in reverse."""
         self._stopped = True
         notify("STOPPING=1")
-        return super().stopService().addBoth(lambda _: self._release())
+        where = ", ".join(self.urls)
+        if where:
+            _log.info(
+                "BleepStore at {where} stops; requests under way have {seconds:g} s to end",
+                where=where,
+                seconds=self._config.server.shutdown_timeout,
+            )
+
+        def stopped(_: object) -> None:
+            self._release()
+            if where:
+                _log.info("BleepStore at {where} has stopped", where=where)
+
+        return super().stopService().addBoth(stopped)
 
     def _release(self) -> None:
         for lock in self._locks:

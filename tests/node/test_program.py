@@ -110,6 +110,9 @@ def test_it_serves_until_a_signal_comes(
     # The first line is the one that says where; Twisted's own chatter is debug.
     assert f" info  BleepStore {__version__} listens on http://127.0.0.1:" in server.lines[0]
     assert " warn  The default credentials are in use" in server.lines[1]
+    # And the last two say that this was a stop, and no crash.
+    assert f" info  BleepStore at {url} stops; requests under way have 30 s" in server.lines[-2]
+    assert f" info  BleepStore at {url} has stopped" in server.lines[-1]
     assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
 
 
