@@ -11,27 +11,27 @@ import binascii
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable
 from functools import cache
-from hashlib import md5, sha1, sha256
+from hashlib import md5
 
 from bleepstore.model.checksums import Checksum, ChecksumAlgorithm, ChecksumType
 from bleepstore.model.objects import PartInfo, Upload
+from bleepstore.streams.digests import DigestsOfAll
 
-Crc = Callable[[bytes], int]
 Combine = Callable[[int, int, int], int]
 
 
 @cache
-def _crc_functions() -> dict[ChecksumAlgorithm, tuple[Crc, Combine]]:
-    """The CRC of some bytes, and that of two runs out of theirs and the second one's length.
+def _combinations() -> dict[ChecksumAlgorithm, Combine]:
+    """The CRC of two runs of bytes, out of theirs and the second one's length.
 
     The first call imports awscrt: 36 ms and 6 MiB, which a start need not spend.
     """
     from awscrt import checksums as crt
 
     return {
-        ChecksumAlgorithm.CRC32: (crt.crc32, crt.combine_crc32),
-        ChecksumAlgorithm.CRC32C: (crt.crc32c, crt.combine_crc32c),
-        ChecksumAlgorithm.CRC64NVME: (crt.crc64nvme, crt.combine_crc64nvme),
+        ChecksumAlgorithm.CRC32: crt.combine_crc32,
+        ChecksumAlgorithm.CRC32C: crt.combine_crc32c,
+        ChecksumAlgorithm.CRC64NVME: crt.combine_crc64nvme,
     }
 
 
@@ -47,22 +47,18 @@ def etag_of_parts(etags: Iterable[str]) -> str:
 def checksum_kind_of(upload: Upload) -> tuple[ChecksumAlgorithm, ChecksumType]:
     """Which checksum the upload's object will have.
 
-    CRC64NVME of the full object if the client chose none; what it chose is composite unless it
-    said otherwise or it is CRC64NVME, which is never composite.
+    CRC64NVME of the full object if the client chose none; what it chose is of its default type
+    unless it said otherwise.
     """
     algorithm = upload.checksum_algorithm or ChecksumAlgorithm.CRC64NVME
-    if upload.checksum_type is not None:
-        return algorithm, upload.checksum_type
-    if algorithm is ChecksumAlgorithm.CRC64NVME:
-        return algorithm, ChecksumType.FULL_OBJECT
-    return algorithm, ChecksumType.COMPOSITE
+    return algorithm, upload.checksum_type or algorithm.types[0]
 
 
 def checksum_of_parts(
     algorithm: ChecksumAlgorithm, type_: ChecksumType, parts: Iterable[PartInfo]
 ) -> Checksum | None:
     """The object's checksum; None if a part carries none of that algorithm, or if only the
-    bytes themselves could tell it (a full-object SHA)."""
+    bytes themselves could tell it (a full-object hash)."""
     raw: list[bytes] = []
     sizes: list[int] = []
     for part in parts:
@@ -74,21 +70,12 @@ def checksum_of_parts(
             return None
         sizes.append(part.size)
     if type_ is ChecksumType.COMPOSITE:
-        whole = _digest(algorithm, b"".join(raw))
-        return Checksum(algorithm, f"{b64encode(whole).decode()}-{len(raw)}", type_)
+        whole = DigestsOfAll(b"".join(raw)).checksum(algorithm)
+        return Checksum(algorithm, f"{whole.value}-{len(raw)}", type_)
     if not algorithm.is_crc:
         return None
-    _, combine = _crc_functions()[algorithm]
+    combine = _combinations()[algorithm]
     crc = 0  # the CRC of nothing
     for each, size in zip(raw, sizes, strict=True):
         crc = combine(crc, int.from_bytes(each, "big"), size)
     return Checksum(algorithm, b64encode(crc.to_bytes(algorithm.size, "big")).decode(), type_)
-
-
-def _digest(algorithm: ChecksumAlgorithm, data: bytes) -> bytes:
-    if algorithm is ChecksumAlgorithm.SHA1:
-        return sha1(data, usedforsecurity=False).digest()
-    if algorithm is ChecksumAlgorithm.SHA256:
-        return sha256(data).digest()
-    crc, _ = _crc_functions()[algorithm]
-    return crc(data).to_bytes(algorithm.size, "big")

@@ -77,6 +77,11 @@ _ALGORITHMS = (
     ChecksumAlgorithm.CRC64NVME,
     ChecksumAlgorithm.SHA1,
     ChecksumAlgorithm.SHA256,
+    ChecksumAlgorithm.MD5,
+    ChecksumAlgorithm.SHA512,
+    ChecksumAlgorithm.XXHASH64,
+    ChecksumAlgorithm.XXHASH3,
+    ChecksumAlgorithm.XXHASH128,
 )
 CHECKSUM_KINDS: dict[int, tuple[ChecksumAlgorithm, ChecksumType]] = {
     2 * number + offset: (algorithm, type_)

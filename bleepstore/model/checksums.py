@@ -13,8 +13,13 @@ class ChecksumAlgorithm(StrEnum):
     CRC32 = "CRC32"
     CRC32C = "CRC32C"
     CRC64NVME = "CRC64NVME"
+    MD5 = "MD5"
     SHA1 = "SHA1"
     SHA256 = "SHA256"
+    SHA512 = "SHA512"
+    XXHASH64 = "XXHASH64"
+    XXHASH3 = "XXHASH3"
+    XXHASH128 = "XXHASH128"
 
     @property
     def header(self) -> str:
@@ -31,13 +36,30 @@ class ChecksumAlgorithm(StrEnum):
         """Whether the value of a whole can be combined from those of its parts."""
         return self.value.startswith("CRC")
 
+    @property
+    def types(self) -> tuple[ChecksumType, ...]:
+        """The types that the checksum of a multipart object may have, the default first.
+
+        Source: "Full object and composite checksum types" in the User Guide.
+        """
+        if self is ChecksumAlgorithm.CRC64NVME:
+            return (ChecksumType.FULL_OBJECT,)
+        if self.is_crc:
+            return (ChecksumType.COMPOSITE, ChecksumType.FULL_OBJECT)
+        return (ChecksumType.COMPOSITE,)
+
 
 _SIZES = {
     ChecksumAlgorithm.CRC32: 4,
     ChecksumAlgorithm.CRC32C: 4,
     ChecksumAlgorithm.CRC64NVME: 8,
+    ChecksumAlgorithm.MD5: 16,
     ChecksumAlgorithm.SHA1: 20,
     ChecksumAlgorithm.SHA256: 32,
+    ChecksumAlgorithm.SHA512: 64,
+    ChecksumAlgorithm.XXHASH64: 8,
+    ChecksumAlgorithm.XXHASH3: 8,
+    ChecksumAlgorithm.XXHASH128: 16,
 }
 
 

@@ -75,10 +75,6 @@ def checksum_type(
 ) -> ChecksumType | None:
     """The checksum type of an upload; the algorithm's default if none is wanted.
 
-    Source: User Guide, "Checking object integrity", "Full object and composite checksum types":
-    CRC64NVME is for full objects alone, the SHA algorithms are composite alone, the other CRCs
-    are either, and composite by default.
-
     :raises InvalidRequest: the algorithm does not have that type, or there is no algorithm.
     """
     if algorithm is None:
@@ -88,12 +84,9 @@ def checksum_type(
                 "x-amz-checksum-algorithm header."
             )
         return None
-    full_only = algorithm is ChecksumAlgorithm.CRC64NVME
     if wanted is None:
-        return ChecksumType.FULL_OBJECT if full_only else ChecksumType.COMPOSITE
-    if (wanted is ChecksumType.COMPOSITE and full_only) or (
-        wanted is ChecksumType.FULL_OBJECT and not algorithm.is_crc
-    ):
+        return algorithm.types[0]
+    if wanted not in algorithm.types:
         raise InvalidRequest(
             f"The {wanted} checksum type cannot be used with the {algorithm.lower()} "
             "checksum algorithm."

@@ -32,7 +32,8 @@ _CONTENT = (
 )  # fmt: skip
 _CHECKSUMS = (
     "x-amz-checksum-crc32", "x-amz-checksum-crc32c", "x-amz-checksum-crc64nvme",
-    "x-amz-checksum-sha1", "x-amz-checksum-sha256",
+    "x-amz-checksum-md5", "x-amz-checksum-sha1", "x-amz-checksum-sha256", "x-amz-checksum-sha512",
+    "x-amz-checksum-xxhash64", "x-amz-checksum-xxhash3", "x-amz-checksum-xxhash128",
 )  # fmt: skip
 _BODY = ("Content-MD5", "x-amz-sdk-checksum-algorithm", *_CHECKSUMS)
 _IF = ("If-Match", "If-None-Match")

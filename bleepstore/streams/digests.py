@@ -1,7 +1,8 @@
 """Digests of a stream of bytes, piece by piece: MD5, SHA-256 and S3's additional checksums.
 
-CRC32 comes from zlib (4.0 GiB/s here; awscrt has 2.8), CRC32C and CRC64NVME from awscrt (50 GiB/s
-out of the cache), the rest from hashlib.  All three release the GIL for pieces worth it.
+CRC32 comes from zlib (4.0 GiB/s here; awscrt has 2.8), CRC32C, CRC64NVME (50 GiB/s out of the
+cache) and the XXHASHes (4 to 40) from awscrt, the rest from hashlib.  All three release the GIL for
+pieces worth it.
 
 awscrt takes 36 ms and 6 MiB to import, and holds the GIL meanwhile; so it is imported at the first
 use rather than at start-up.  :func:`load` does it beforehand, for whoever has an idle moment.
@@ -11,13 +12,11 @@ Knows values of ``model.checksums`` and nothing of streams, threads or requests.
 
 from __future__ import annotations
 
+import hashlib
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Iterable
-from functools import cache
-from hashlib import md5 as new_md5
-from hashlib import sha1 as new_sha1
-from hashlib import sha256 as new_sha256
+from functools import cache, partial
 from typing import Protocol
 from zlib import crc32
 
@@ -34,7 +33,45 @@ class Hash(Protocol):
 
     def update(self, data: Bytes, /) -> None: ...
     def digest(self) -> bytes: ...
-    def hexdigest(self) -> str: ...
+
+
+class _XXHash:
+    """One of awscrt's hashes; it takes no views."""
+
+    __slots__ = ("_hash",)
+
+    def __init__(self, kind: str) -> None:
+        from awscrt.checksums import XXHash  # not at the top: see the module's docstring
+
+        self._hash = getattr(XXHash, f"new_{kind}")()
+
+    def update(self, data: Bytes, /) -> None:
+        self._hash.update(data if isinstance(data, bytes) else bytes(data))
+
+    def digest(self) -> bytes:
+        raw: bytes = self._hash.finalize()
+        return raw
+
+
+_HASHES: dict[ChecksumAlgorithm, Callable[[], Hash]] = {
+    ChecksumAlgorithm.MD5: partial(hashlib.md5, usedforsecurity=False),
+    ChecksumAlgorithm.SHA1: partial(hashlib.sha1, usedforsecurity=False),
+    ChecksumAlgorithm.SHA256: hashlib.sha256,
+    ChecksumAlgorithm.SHA512: hashlib.sha512,
+    ChecksumAlgorithm.XXHASH64: partial(_XXHash, "xxhash64"),
+    ChecksumAlgorithm.XXHASH3: partial(_XXHash, "xxhash3_64"),
+    ChecksumAlgorithm.XXHASH128: partial(_XXHash, "xxhash3_128"),
+}
+
+_SLOW = frozenset(
+    {
+        ChecksumAlgorithm.MD5,
+        ChecksumAlgorithm.SHA1,
+        ChecksumAlgorithm.SHA256,
+        ChecksumAlgorithm.SHA512,
+    }
+)
+"""Those that take ten times as long as a CRC."""
 
 
 @cache
@@ -57,7 +94,7 @@ class Digests:
     :param algorithms: the checksums that will be asked.
     """
 
-    __slots__ = ("_crcs", "_hashes", "_md5", "_sha1", "_sha256")
+    __slots__ = ("_crcs", "_hashes")
 
     def __init__(
         self,
@@ -66,28 +103,23 @@ class Digests:
         sha256: bool = False,
         algorithms: Iterable[ChecksumAlgorithm] = (),
     ) -> None:
-        self._md5: Hash | None = new_md5(usedforsecurity=False) if md5 else None
-        self._sha1: Hash | None = None
-        self._sha256: Hash | None = new_sha256() if sha256 else None
-        self._crcs: dict[ChecksumAlgorithm, int] = {}
-        for algorithm in algorithms:
-            if algorithm is ChecksumAlgorithm.SHA256:
-                self._sha256 = self._sha256 or new_sha256()
-            elif algorithm is ChecksumAlgorithm.SHA1:
-                self._sha1 = new_sha1(usedforsecurity=False)
-            else:
-                self._crcs[algorithm] = 0
-        self._hashes = [each for each in (self._md5, self._sha1, self._sha256) if each]
+        wanted = set(algorithms)
+        if md5:
+            wanted.add(ChecksumAlgorithm.MD5)
+        if sha256:
+            wanted.add(ChecksumAlgorithm.SHA256)
+        self._crcs = {each: 0 for each in wanted if each.is_crc}
+        self._hashes = {each: _HASHES[each]() for each in wanted if not each.is_crc}
 
     @property
     def slow(self) -> bool:
-        """Whether there is a hash among them, ten times as slow as a CRC."""
-        return bool(self._hashes)
+        """Whether there is one among them that a thread of its own is worth."""
+        return not _SLOW.isdisjoint(self._hashes)
 
     def update(self, *pieces: Bytes) -> None:
         """Take the next bytes, in order."""
         for piece in pieces:
-            for each in self._hashes:
+            for each in self._hashes.values():
                 each.update(piece)
         if self._crcs:
             functions = load()
@@ -99,8 +131,7 @@ class Digests:
 
     def md5(self) -> bytes:
         """The raw MD5 (16 bytes)."""
-        assert self._md5 is not None, "MD5 was not asked for"
-        return self._md5.digest()
+        return self._hashes[ChecksumAlgorithm.MD5].digest()
 
     def md5_hex(self) -> str:
         """The MD5 as S3's ETags show it."""
@@ -108,16 +139,15 @@ class Digests:
 
     def sha256(self) -> bytes:
         """The raw SHA-256 (32 bytes)."""
-        assert self._sha256 is not None, "SHA-256 was not asked for"
-        return self._sha256.digest()
+        return self._hashes[ChecksumAlgorithm.SHA256].digest()
 
     def checksum(self, algorithm: ChecksumAlgorithm) -> Checksum:
-        """The checksum of all bytes taken so far, as S3 shows it: base64, big-endian."""
-        if algorithm is ChecksumAlgorithm.SHA256:
-            raw = self.sha256()
-        elif algorithm is ChecksumAlgorithm.SHA1:
-            assert self._sha1 is not None, "SHA-1 was not asked for"
-            raw = self._sha1.digest()
+        """The checksum of all bytes taken so far, as S3 shows it: base64, big-endian.
+
+        :raises KeyError: it was not asked for.
+        """
+        if algorithm in self._hashes:
+            raw = self._hashes[algorithm].digest()
         else:
             raw = self._crcs[algorithm].to_bytes(algorithm.size, "big")
         return Checksum(algorithm, encode_base64(raw))
@@ -130,34 +160,34 @@ class DigestsOfAll:
 
     def __init__(self, data: Bytes) -> None:
         self._data = data
-        self._md5: Hash | None = None
+        self._md5: bytes | None = None
 
     def md5(self) -> bytes:
         """The raw MD5 (16 bytes)."""
-        return self._md5_of_all().digest()
+        known = self._md5
+        if known is None:
+            known = self._md5 = hashlib.md5(self._data, usedforsecurity=False).digest()
+        return known
 
     def md5_hex(self) -> str:
         """The MD5 as S3's ETags show it."""
-        return self._md5_of_all().hexdigest()
-
-    def _md5_of_all(self) -> Hash:
-        known = self._md5
-        if known is None:
-            known = self._md5 = new_md5(self._data, usedforsecurity=False)
-        return known
+        return self.md5().hex()
 
     def sha256(self) -> bytes:
         """The raw SHA-256 (32 bytes)."""
-        return new_sha256(self._data).digest()
+        return hashlib.sha256(self._data).digest()
 
     def checksum(self, algorithm: ChecksumAlgorithm) -> Checksum:
         """As :meth:`Digests.checksum`."""
-        if algorithm is ChecksumAlgorithm.SHA256:
-            raw = self.sha256()
-        elif algorithm is ChecksumAlgorithm.SHA1:
-            raw = new_sha1(self._data, usedforsecurity=False).digest()
+        crc = load().get(algorithm)
+        if crc is not None:
+            raw = crc(self._data, 0).to_bytes(algorithm.size, "big")
+        elif algorithm is ChecksumAlgorithm.MD5:
+            raw = self.md5()
         else:
-            raw = load()[algorithm](self._data, 0).to_bytes(algorithm.size, "big")
+            hashed = _HASHES[algorithm]()
+            hashed.update(self._data)
+            raw = hashed.digest()
         return Checksum(algorithm, encode_base64(raw))
 
 

@@ -261,14 +261,16 @@ class _Checks:
 
     @property
     def md5(self) -> bool:
-        """Whether the client has said what the MD5 is."""
-        return self._content_md5 is not None
+        """Whether the client has said what the MD5 is, or wants it as the checksum."""
+        return self._content_md5 is not None or self._chosen is ChecksumAlgorithm.MD5
 
     @property
     def algorithms(self) -> tuple[ChecksumAlgorithm, ...]:
-        """The checksums to compute: the client's choice, and that of the scrub."""
+        """The checksums to compute, beside the MD5: the client's choice, and that of the scrub."""
         chosen = self._chosen
-        return (chosen,) if chosen is _CRC64NVME else (chosen, _CRC64NVME)
+        if chosen is _CRC64NVME or chosen is ChecksumAlgorithm.MD5:
+            return (_CRC64NVME,)
+        return (chosen, _CRC64NVME)
 
     def require(
         self, payload: IPayload, md5: Digests | DigestsOfAll, rest: Digests | DigestsOfAll
@@ -297,7 +299,8 @@ class _Checks:
                 raise MalformedTrailerError
             expected = Checksum(algorithm, value)
             _require_decodable(expected, "trailing header")
-        checksum = rest.checksum(self._chosen)
+        digests = md5 if self._chosen is ChecksumAlgorithm.MD5 else rest
+        checksum = digests.checksum(self._chosen)
         if expected is not None and expected.value != checksum.value:
             raise BadDigest(
                 f"The {checksum.algorithm} you specified did not match the calculated checksum."

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from hashlib import md5, sha1, sha256
+from hashlib import md5, sha1, sha256, sha512
 
 import pytest
+import xxhash
 from awscrt.checksums import crc32, crc32c, crc64nvme
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,6 +29,16 @@ def raw_of(algorithm: ChecksumAlgorithm, data: bytes) -> bytes:
             return bytes(crc64nvme(data).to_bytes(8, "big"))
         case ChecksumAlgorithm.SHA1:
             return sha1(data, usedforsecurity=False).digest()
+        case ChecksumAlgorithm.MD5:
+            return md5(data, usedforsecurity=False).digest()
+        case ChecksumAlgorithm.SHA512:
+            return sha512(data).digest()
+        case ChecksumAlgorithm.XXHASH64:
+            return xxhash.xxh64(data).digest()
+        case ChecksumAlgorithm.XXHASH3:
+            return xxhash.xxh3_64(data).digest()
+        case ChecksumAlgorithm.XXHASH128:
+            return xxhash.xxh3_128(data).digest()
     return sha256(data).digest()
 
 
@@ -84,6 +95,7 @@ def test_the_etag_is_the_md5_of_binary_md5s() -> None:
         (ChecksumAlgorithm.CRC32, None, (ChecksumAlgorithm.CRC32, COMPOSITE)),
         (ChecksumAlgorithm.CRC32, FULL, (ChecksumAlgorithm.CRC32, FULL)),
         (ChecksumAlgorithm.SHA1, None, (ChecksumAlgorithm.SHA1, COMPOSITE)),
+        (ChecksumAlgorithm.XXHASH3, None, (ChecksumAlgorithm.XXHASH3, COMPOSITE)),
     ],
 )
 def test_the_kind_of_checksum_follows_what_the_client_chose(

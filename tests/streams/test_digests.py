@@ -22,12 +22,20 @@ from bleepstore.streams.digests import (
 
 CHECK = b"123456789"
 
-CHECK_VALUES = {  # the "check" of the CRC catalogue (reveng), big-endian; the hashes by coreutils
+CHECK_VALUES = {  # the "check" of the CRC catalogue (reveng), big-endian; hashes: coreutils, xxhsum
     ChecksumAlgorithm.CRC32: "cbf43926",
     ChecksumAlgorithm.CRC32C: "e3069283",
     ChecksumAlgorithm.CRC64NVME: "ae8b14860a799888",
     ChecksumAlgorithm.SHA1: "f7c3bc1d808e04732adf679965ccc34ca7ae3441",
     ChecksumAlgorithm.SHA256: "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225",
+    ChecksumAlgorithm.SHA512: (
+        "d9e6762dd1c8eaf6d61b3c6192fc408d4d6d5f1176d0c29169bc24e71c3f274a"
+        "d27fcd5811b313d681f7e55ec02d73d499c95455b6b5bb503acf574fba8ffe85"
+    ),
+    ChecksumAlgorithm.MD5: "25f9e794323b453885f5181f1b624d0b",
+    ChecksumAlgorithm.XXHASH64: "8cb841db40e6ae83",
+    ChecksumAlgorithm.XXHASH3: "72dcb18b67a17dff",
+    ChecksumAlgorithm.XXHASH128: "33119477ede5dcd5e9716427681d5860",
 }
 
 
@@ -55,8 +63,9 @@ def test_pieces_give_what_the_whole_gives(pieces: list[bytes], split: int) -> No
         assert in_pieces.checksum(algorithm) == whole.checksum(algorithm)
 
 
-def test_only_hashes_are_slow() -> None:
+def test_only_the_hashes_of_hashlib_are_slow() -> None:
     assert Digests().slow
+    assert not Digests(md5=False, algorithms=(ChecksumAlgorithm.XXHASH64,)).slow
     assert Digests(md5=False, algorithms=(ChecksumAlgorithm.SHA1,)).slow
     assert not Digests(md5=False, algorithms=(ChecksumAlgorithm.CRC64NVME,)).slow
 

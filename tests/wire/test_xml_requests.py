@@ -138,7 +138,7 @@ def test_complete() -> None:
 
 
 def test_complete_takes_10000_parts_of_any_checksum() -> None:
-    checksum = f"<ChecksumSHA256>{'A' * 44}</ChecksumSHA256>"
+    checksum = f"<ChecksumSHA512>{'A' * 88}</ChecksumSHA512>"
     part = "<Part><PartNumber>%d</PartNumber><ETag>&quot;{}&quot;</ETag>{}</Part>".format(
         "e" * 32, checksum
     )
