@@ -26,6 +26,27 @@ def part_algorithm(upload: Upload) -> ChecksumAlgorithm:
     return upload.checksum_algorithm or ChecksumAlgorithm.CRC64NVME
 
 
+def require_part_checksum(upload: Upload, claimed: ChecksumAlgorithm | None) -> None:
+    """What UploadPart must say of the part.
+
+    Where the upload has no algorithm a part may come with any: SDKs add one of their own choice
+    to every part, unasked.  It is verified, and CRC64NVME is what is kept.  A composite checksum
+    is made of what the client says; for one of the full object it may leave it to the server.
+
+    :param claimed: of the checksum that comes with the part; None: there is none.
+    :raises InvalidRequest: in the words of S3.
+    """
+    algorithm = upload.checksum_algorithm
+    if algorithm is None or claimed is algorithm:
+        return
+    if claimed is None and upload.checksum_type is ChecksumType.FULL_OBJECT:
+        return
+    raise InvalidRequest(
+        f"Checksum Type mismatch occurred, expected checksum Type: {algorithm.lower()}, "
+        f"actual checksum Type: {'null' if claimed is None else claimed.lower()}"
+    )
+
+
 def comparable(upload: Upload, parts: tuple[CompletedPart, ...]) -> tuple[CompletedPart, ...]:
     """The parts that a client names, without the checksums that were not kept.
 

@@ -9,7 +9,6 @@ from msgspec import Struct
 from bleepstore.errors import (
     AccessDenied,
     EntityTooLarge,
-    InvalidRequest,
     NoSuchUpload,
 )
 from bleepstore.interfaces.blobs import Placement
@@ -52,6 +51,7 @@ from bleepstore.objectstore.upload_rules import (
     part_algorithm,
     require_composite,
     require_order,
+    require_part_checksum,
     require_part_number,
 )
 
@@ -111,7 +111,8 @@ class Uploads:
         :raises AccessDenied:
         :raises InvalidArgument: ``number`` is not from 1 to 10,000.
         :raises EntityTooLarge: over 5 GiB.
-        :raises InvalidRequest: a checksum of another algorithm than the upload's.
+        :raises InvalidRequest: no checksum, where the upload's is composite; or one of another
+            algorithm than the upload's.
         :raises BadDigest:
         """
         return await shield(self._put_part(caller, upload, number, payload, claims))
@@ -200,15 +201,7 @@ class Uploads:
         self, caller: Caller, name: UploadName, number: int, payload: IPayload, claims: Claims
     ) -> Part:
         upload = await self._writable(caller, name, number)
-        algorithm = upload.checksum_algorithm
-        claimed = claims.checksum
-        # Where the upload has no algorithm a part may come with any: SDKs add one of their own
-        # choice to every part, unasked.  It is verified, and CRC64NVME is what is kept.
-        if claimed is not None and algorithm is not None and claimed.algorithm is not algorithm:
-            raise InvalidRequest(
-                f"Checksum Type mismatch occurred, expected checksum Type: {algorithm.lower()}, "
-                f"actual checksum Type: {claimed.algorithm.lower()}"
-            )
+        require_part_checksum(upload, claims.checksum.algorithm if claims.checksum else None)
         body = await self._publisher.take(
             payload,
             claims,
@@ -223,7 +216,7 @@ class Uploads:
             MAX_PART_SIZE,
             part_algorithm(upload),
         )
-        checksum = body.scrub if algorithm is None else body.checksum
+        checksum = body.scrub if upload.checksum_algorithm is None else body.checksum
         etag = await self._publisher.put_part(
             PutPart(
                 at=caller.at,

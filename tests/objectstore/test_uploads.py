@@ -38,6 +38,7 @@ from bleepstore.objectstore.requests import (
 )
 from bleepstore.objectstore.sources import ATTEMPTS
 from bleepstore.objectstore.upload_rules import checksum_type
+from bleepstore.streams.digests import DigestsOfAll
 from bleepstore.wire.checksums import ClaimedChecksum
 from bleepstore.wire.copying import CopySource
 from tests.objectstore.driving import run
@@ -71,6 +72,11 @@ def put_part(
     payload = body if isinstance(body, Payload) else Payload(body, length=len(body))
     caller = world.caller(ALICE)
     return run(world.store.uploads.put_part(caller, upload, number, payload, claims))
+
+
+def claiming(algorithm: ChecksumAlgorithm, body: bytes) -> Claims:
+    """What a client says that sends a checksum with its part."""
+    return Claims(checksum=ClaimedChecksum(algorithm, DigestsOfAll(body).checksum(algorithm).value))
 
 
 def copy_part(world: World, upload: UploadName, number: int, key: str, **kwargs: object) -> Part:
@@ -197,15 +203,21 @@ def test_checksum_types_that_an_algorithm_does_not_have(
 def test_parts_have_the_checksum_of_their_upload_though_the_client_sends_none(
     world: World,
 ) -> None:
+    """But where it is composite: then it is the client that says what the parts are."""
     body = content(LARGE)
-    chosen = create(world, checksum_algorithm=ChecksumAlgorithm.SHA256)
+    crc = ChecksumAlgorithm.CRC32
+    chosen = create(world, checksum_algorithm=crc, checksum_type=ChecksumType.FULL_OBJECT)
     part = put_part(world, chosen, 1, body)
-    assert part.checksum is not None
-    assert base64.b64decode(part.checksum.value) == sha256(body).digest()
-    named = {ChecksumAlgorithm.SHA256: part.checksum.value}
-    written = complete(world, chosen, parts=(CompletedPart(1, part.etag, named),))
-    assert written.checksum is not None
-    assert written.checksum.type is ChecksumType.COMPOSITE
+    assert part.checksum == DigestsOfAll(body).checksum(crc)
+    assert complete(world, chosen, part).checksum == DigestsOfAll(body).checksum(crc)
+    composite = create(world, checksum_algorithm=crc)
+    payload = Payload(body)
+    with pytest.raises(InvalidRequest) as refused:
+        put_part(world, composite, 1, payload)
+    assert refused.value.message == (
+        "Checksum Type mismatch occurred, expected checksum Type: crc32, actual checksum Type: null"
+    )
+    assert payload.reads == 0
     default = create(world)
     part = put_part(world, default, 1, body)
     assert part.checksum is not None
@@ -214,7 +226,7 @@ def test_parts_have_the_checksum_of_their_upload_though_the_client_sends_none(
 
 def test_parts_of_a_composite_checksum_are_named_with_theirs(world: World) -> None:
     upload = create(world, checksum_algorithm=ChecksumAlgorithm.SHA256)
-    part = put_part(world, upload, 1, LAST)
+    part = put_part(world, upload, 1, LAST, claiming(ChecksumAlgorithm.SHA256, LAST))
     other = {ChecksumAlgorithm.SHA1: "of another algorithm"}
     for named in (CompletedPart(1, part.etag), CompletedPart(1, part.etag, other)):
         with pytest.raises(InvalidRequest) as refused:
@@ -232,7 +244,7 @@ def test_parts_of_a_composite_checksum_are_numbered_without_gaps(world: World) -
         (None, None, True),
     ):
         upload = create(world, checksum_algorithm=algorithm, checksum_type=type_)
-        part = put_part(world, upload, 2, LAST)
+        part = put_part(world, upload, 2, LAST, claiming(ChecksumAlgorithm.CRC32, LAST))
         assert part.checksum is not None
         named = CompletedPart(2, part.etag, {part.checksum.algorithm: part.checksum.value})
         if allowed:
