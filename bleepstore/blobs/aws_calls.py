@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import md5
 
+from twisted.logger import Logger
+
 from bleepstore.auth.canonical import encode_path
 from bleepstore.blobs.aws_messages import (
     Header,
@@ -27,7 +29,13 @@ from bleepstore.blobs.cloud_digests import CloudDigests
 from bleepstore.errors import Displaced, InternalError, NoSuchUpload, StoreError
 from bleepstore.interfaces.in_place import NativeObject
 from bleepstore.remote.downloading import ResponseBody
-from bleepstore.remote.failures import ProviderError, Refusal, RemoteFailure, store_error
+from bleepstore.remote.failures import (
+    ProviderError,
+    Refusal,
+    RemoteFailure,
+    no_place,
+    store_error,
+)
 from bleepstore.remote.refusals import read_aws_refusal
 from bleepstore.remote.requests import Origin, RemoteRequest, Upload
 from bleepstore.remote.service import OK, Service
@@ -41,6 +49,8 @@ _FOUND_OR_NOT = frozenset((200, 404))
 _PART = frozenset((200, 206))
 _GONE = frozenset((200, 204, 404))
 _UNMET = frozenset((404, 409, 412))
+
+_log = Logger()
 
 
 class AwsCalls:
@@ -186,10 +196,13 @@ class AwsCalls:
         :raises StoreError: it cannot be used.
         """
         try:
-            answer = await self._service.call(self._request("HEAD", ""))
+            answer = await self._service.call(self._request("HEAD", ""), _FOUND_OR_NOT)
         except RemoteFailure as failure:
             raise store_error(failure, InternalError) from failure
         answer.body.close()
+        if answer.status == 404:
+            _log.warn("the bucket {bucket} is not there", bucket=self._bucket)
+            raise no_place()
 
     def _source(self, name: str, tag: str) -> list[Header]:
         return [

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 
 import msgspec
+from twisted.logger import Logger
 
 from bleepstore.blobs.gcp_messages import (
     SHOWN,
@@ -26,7 +27,7 @@ from bleepstore.blobs.gcp_messages import (
 )
 from bleepstore.errors import Displaced, InternalError, StoreError
 from bleepstore.remote.downloading import ResponseBody
-from bleepstore.remote.failures import Refusal, RemoteFailure, store_error
+from bleepstore.remote.failures import Refusal, RemoteFailure, no_place, store_error
 from bleepstore.remote.refusals import json_object
 from bleepstore.remote.requests import Header, Origin, RemoteRequest
 from bleepstore.remote.service import Service
@@ -35,6 +36,8 @@ JSON: Header = (b"content-type", b"application/json; charset=UTF-8")
 
 _RAW: Header = (b"accept-encoding", b"gzip")
 """Or objects that are stored gzipped would be unpacked on the way ("Transcoding")."""
+
+_log = Logger()
 
 LONG = 300.0
 """Seconds for the answer to what the service may work on: copies and compositions."""
@@ -232,7 +235,11 @@ class GcpCalls:
     async def check(self, prefix: str) -> None:
         """The cheapest call that needs what the gateway needs."""
         target = list_path(self._bucket) + query(prefix=prefix, maxResults="1", fields="kind")
-        await self._asked(self.request("GET", target))
+        try:
+            await self._asked(self.request("GET", target))
+        except Displaced as error:  # a listing is not found where its bucket is not
+            _log.warn("the bucket {bucket} is not there", bucket=self._bucket)
+            raise no_place() from error
 
     async def _asked(self, request: RemoteRequest, head: float | None = None) -> Resource:
         try:

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Literal, Protocol
 
 import msgspec
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import ILogObserver, LogEvent, formatEvent
+from twisted.python.reflect import qual
 from zope.interface import implementer
 
 from bleepstore.interfaces.threads import Now
@@ -164,7 +165,18 @@ def _json_event(event: LogEvent, at: str, level: str) -> str:
 
 def _traceback(event: LogEvent) -> str:
     failure = event.get("log_failure")
-    return "" if failure is None else str(failure.getTraceback())
+    if failure is None:
+        return ""
+    return str(failure.getTraceback()) + "".join(_causes(failure.value))
+
+
+def _causes(error: BaseException) -> Iterator[str]:
+    """A line for each error that the error was raised from, which a Failure leaves out."""
+    seen = {id(error)}
+    while (cause := error.__cause__) is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        yield f"because of {qual(type(cause))}: {cause}\n"
+        error = cause
 
 
 def _printable(text: str) -> str:

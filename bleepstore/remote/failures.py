@@ -123,6 +123,15 @@ _BY_STATUS: dict[int, type[StoreError]] = {
 }
 
 
+NO_PLACE = frozenset(("NoSuchBucket", "ContainerNotFound"))
+"""Codes of a refusal because the bucket or the container itself is not there."""
+
+
+def no_place() -> StoreError:
+    """The bucket or the container that holds everything is not there: the operator's to mend."""
+    return InternalError("The bucket or container behind this server is not there.")
+
+
 def store_error(failure: RemoteFailure, missing: type[StoreError] = NoSuchKey) -> StoreError:
     """What a failure is in S3's words.
 
@@ -133,6 +142,8 @@ def store_error(failure: RemoteFailure, missing: type[StoreError] = NoSuchKey) -
     """
     if isinstance(failure, Refusal):
         status = failure.status
+        if failure.code in NO_PLACE:
+            return no_place()
         if status == 404:
             return missing()
         kind = _BY_STATUS.get(status)

@@ -13,6 +13,7 @@ from bleepstore.interfaces.threads import Now
 from bleepstore.remote.client import RemoteClient
 from bleepstore.remote.exchange import Answer
 from bleepstore.remote.failures import (
+    NO_PLACE,
     CredentialsUnavailable,
     Refusal,
     RemoteFailure,
@@ -249,7 +250,9 @@ class Service:
     def _report(self, request: RemoteRequest, failure: RemoteFailure, attempts: int) -> None:
         if isinstance(failure, Refusal):
             error = failure.error
-            usual = error.status in (404, 412, 416) or error.code in _ASKED_FOR
+            usual = error.code in _ASKED_FOR or (
+                error.status in (404, 412, 416) and error.code not in NO_PLACE
+            )
             (_log.debug if usual else _log.warn)(
                 "{service} refused {method} {path} with {status} {code} after {attempts} "
                 "attempts: {text} (request {request_id})",

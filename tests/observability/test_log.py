@@ -254,6 +254,25 @@ def test_a_failure_is_logged_with_its_indented_trace(written: Written) -> None:
     assert all(line.startswith("    ") for line in trace)
 
 
+def test_a_trace_ends_with_what_the_error_was_raised_from(written: Written) -> None:
+    source = logger(written)()
+    try:
+        try:
+            raise KeyError("the first")
+        except KeyError as first:
+            try:
+                raise OSError("the second") from first
+            except OSError as second:
+                raise ValueError("the last") from second
+    except ValueError:
+        source.failure("it failed", failure=Failure())
+    assert [line.strip() for line in written.lines[-3:]] == [
+        "builtins.ValueError: the last",
+        "because of builtins.OSError: the second",
+        "because of builtins.KeyError: 'the first'",
+    ]
+
+
 def test_events_as_json(written: Written) -> None:
     source = logger(written, log_format="json")()
     try:

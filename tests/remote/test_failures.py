@@ -64,6 +64,15 @@ def test_every_failure_is_an_error_of_s3(
     assert "Secret" not in str(error)
 
 
+@pytest.mark.parametrize("code", ["NoSuchBucket", "ContainerNotFound"])
+def test_a_bucket_that_is_not_there_is_no_absence(code: str) -> None:
+    """An operator reads why in the reason of a health check."""
+    failure = Refusal(ProviderError(status=404, code=code, message="bucket 123"))
+    error = store_error(failure, errors.NoSuchUpload)
+    assert type(error) is errors.InternalError
+    assert str(error) == "The bucket or container behind this server is not there."
+
+
 def test_what_is_missing_is_the_callers_choice() -> None:
     assert type(store_error(refused(404), errors.NoSuchBucket)) is errors.NoSuchBucket
 

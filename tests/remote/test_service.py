@@ -148,6 +148,17 @@ def test_a_refusal_has_the_providers_words(world: World, log: list[str]) -> None
     assert world.client.in_use == 0
 
 
+@pytest.mark.parametrize(("reason", "level"), [("notFound", "debug"), ("NoSuchBucket", "warn")])
+def test_an_absence_is_usual_and_that_of_the_bucket_is_not(
+    world: World, log: list[str], reason: str, level: str
+) -> None:
+    calling = world.call()
+    world.answer(404, b'{"error": {"code": 404, "errors": [{"reason": "%b"}]}}' % reason.encode())
+    with pytest.raises(Refusal):
+        calling.get()
+    assert [line.split()[0] for line in log] == [level]
+
+
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 def test_what_may_pass_is_tried_again_after_a_growing_wait(
     world: World, status: int, log: list[str]
