@@ -240,7 +240,7 @@ class TestAws:
         await store.start()
         with pytest.raises(InternalError):
             await store.look("name")
-        with pytest.raises(InternalError, match="bucket or container .* is not there"):
+        with pytest.raises(InternalError, match="bucket or container behind this"):
             await store.check()
         await store.stop()
 
