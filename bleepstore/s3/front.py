@@ -73,10 +73,7 @@ class S3Front:
         self._router = router
         self._authenticate = authentication.authenticate
         self._endpoints = endpoint_table(groups)
-        self._on_refusal: dict[str, tuple[Header, ...]] = {
-            # SDKs learn from it where the bucket is, above all when they signed for elsewhere.
-            "HeadBucket": (region_header(authentication.region),)
-        }
+        self._region = (region_header(authentication.region),)
         self._pages = pages
         self._metrics = instruments.metrics
         self._access_log = instruments.access_log
@@ -117,7 +114,7 @@ class S3Front:
             if isinstance(error, InternalError):
                 _log.failure("Request {request_id} failed.", request_id=call.request_id)
                 error = InternalError()  # what it says is for the log
-            call.refuse(error, self._on_refusal.get(call.operation, ()))
+            call.refuse(error, self._where_the_bucket_is(call, error))
         except (CancelledError, ConnectionError):
             call.error = CLIENT_GONE
             call.request.abort()
@@ -125,6 +122,12 @@ class S3Front:
             _log.failure("Request {request_id} failed.", request_id=call.request_id)
             call.refuse(InternalError())
         self._finished(call, began)
+
+    def _where_the_bucket_is(self, call: Call, error: StoreError) -> tuple[Header, ...]:
+        """The header that SDKs learn it from: of a HeadBucket, and of what was signed for another
+        region, of any operation on a bucket (S3 sends it beside the body's ``Region``)."""
+        elsewhere = "Region" in error.details and call.bucket
+        return self._region if elsewhere or call.operation == "HeadBucket" else ()
 
     async def _dispatch(self, call: Call) -> None:
         request = call.request

@@ -114,14 +114,35 @@ def test_the_clock_must_agree(server: Server) -> None:
     assert late.detail("MaxAllowedSkewMilliseconds") == "900000"
 
 
-def test_another_region_is_named(server: Server) -> None:
-    elsewhere = Server(region="eu-west-1")
-    elsewhere.metadata = server.metadata
-    signed = elsewhere.sign("GET", "/bucket/key", {}, "UNSIGNED-PAYLOAD")
-    pairs = [(name.decode(), value.decode()) for name, value in signed.headers]
-    request = server.raw("GET", "/bucket/key", pairs)
+@pytest.mark.parametrize("target", ["/", "/bucket", "/bucket/key"])
+def test_another_region_is_named(server: Server, target: str) -> None:
+    request = _signed_elsewhere(server, "GET", target)
     assert _answer(request) == (400, "AuthorizationHeaderMalformed")
     assert request.detail("Region") == "us-east-1"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT"])
+@pytest.mark.parametrize("target", ["/bucket", "/bucket/key"])
+def test_a_header_says_in_which_region_the_bucket_is(
+    server: Server, method: str, target: str
+) -> None:
+    """From it the SDKs for Java learn where to send the request again; they read no ``Region``."""
+    request = _signed_elsewhere(server, method, target)
+    assert request.status == 400
+    assert request.answered("x-amz-bucket-region") == "us-east-1"
+
+
+def test_no_header_says_where_a_bucket_is_when_none_was_asked_for(server: Server) -> None:
+    request = _signed_elsewhere(server, "GET", "/")
+    assert request.answered("x-amz-bucket-region") is None
+
+
+def _signed_elsewhere(server: Server, method: str, target: str) -> FakeRequest:
+    elsewhere = Server(region="eu-west-1")
+    elsewhere.metadata = server.metadata
+    signed = elsewhere.sign(method, target, {}, "UNSIGNED-PAYLOAD")
+    pairs = [(name.decode(), value.decode()) for name, value in signed.headers]
+    return server.raw(method, target, pairs)
 
 
 @pytest.mark.parametrize(
