@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from bleepstore.background.periodic import Periodic, When, always
+from bleepstore.errors import StoreError
 from bleepstore.interfaces.blobs import IBlobStore
 from bleepstore.interfaces.lifecycle import IPart
 from bleepstore.interfaces.metadata import IMetadataStore
@@ -95,6 +96,11 @@ class Collector:
                 continue
             try:
                 await self._blobs.delete(blob_id)
+            except StoreError as error:
+                _log.warn(
+                    "blob {blob_id} could not be deleted: {error}", blob_id=blob_id, error=error
+                )
+                continue
             except Exception:
                 _log.failure("blob {blob_id} could not be deleted", blob_id=blob_id)
                 continue

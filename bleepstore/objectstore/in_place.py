@@ -283,16 +283,17 @@ class InPlacePublisher(Publisher):
 
     async def _doubtful(self, intent: Intent, error: Exception) -> Result | None:
         """What became of a request whose outcome is not known; None: nothing."""
+        said = (
+            "it is not known whether {name} was written ({error}); its key is settled as soon "
+            "as the cloud can be asked"
+        )
         try:
             return await self._settling.end(intent)
+        except StoreError:
+            _log.warn(said, name=intent.name, error=error)
         except Exception:
-            _log.failure(
-                "it is not known whether {name} was written ({error}); its key is settled as soon "
-                "as the cloud can be asked",
-                name=intent.name,
-                error=error,
-            )
-            return None
+            _log.failure(said, name=intent.name, error=error)
+        return None
 
     async def _began(self, blob_id: str, placement: Placement, begun: str) -> None:
         """See ``interfaces.in_place.Began``."""
@@ -313,6 +314,10 @@ class InPlacePublisher(Publisher):
         self._begun.pop(intent.blob_id, None)
         try:
             await self._settling.forget(intent)
+        except StoreError as error:
+            _log.warn(
+                "what was begun for {name} is undone later: {error}", name=intent.name, error=error
+            )
         except Exception:
             _log.failure("what was begun for {name} is undone later", name=intent.name)
 
@@ -320,6 +325,8 @@ class InPlacePublisher(Publisher):
         """Let go of what is staged, if it is."""
         try:
             await self._store.delete(blob_id)
+        except StoreError as error:
+            _log.warn("what was staged as {blob_id} is left: {error}", blob_id=blob_id, error=error)
         except Exception:
             _log.failure("what was staged as {blob_id} is left", blob_id=blob_id)
 

@@ -1,13 +1,16 @@
 """The collector: what is released goes, whatever crashes; what is read stays."""
 
 import pytest
+from constantly import NamedConstant
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.logger import LogEvent, LogLevel, globalLogPublisher
 from zope.interface.verify import verifyObject
 
 from bleepstore.background import collector as module
 from bleepstore.background.collector import Collector
 from bleepstore.background.periodic import When, always
+from bleepstore.errors import ServiceUnavailable
 from bleepstore.interfaces.lifecycle import IPart
 from bleepstore.objectstore.requests import ReadRequest
 from tests.objectstore.driving import Running, run
@@ -148,12 +151,28 @@ def test_who_looked_an_object_up_before_it_was_released_may_still_read_it(world:
     assert world.stored() == set()
 
 
-def test_a_blob_that_cannot_be_deleted_does_not_keep_the_others(world: World) -> None:
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [(OSError("I/O error"), LogLevel.critical), (ServiceUnavailable(), LogLevel.warn)],
+)
+def test_a_blob_that_cannot_be_deleted_does_not_keep_the_others(
+    world: World, error: Exception, level: NamedConstant
+) -> None:
+    levels: list[NamedConstant] = []
+
+    def observe(event: LogEvent) -> None:
+        levels.append(event["log_level"])
+
     release(world, 3)
-    world.blobs.fail("delete", OSError("I/O error"))
-    assert run(collector_of(world).collect()) is None
+    world.blobs.fail("delete", error)
+    globalLogPublisher.addObserver(observe)
+    try:
+        assert run(collector_of(world).collect()) is None
+    finally:
+        globalLogPublisher.removeObserver(observe)
     assert released(world) == ["00000001-00000000"]
     assert len(world.stored()) == 1
+    assert levels == [level]
 
 
 def test_many_are_collected_in_batches_and_pinned_ones_do_not_block_them(

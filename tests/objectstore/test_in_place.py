@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from hashlib import md5
 from typing import Any
 
 import pytest
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
 from bleepstore.background.collector import Collector
 from bleepstore.errors import (
@@ -37,6 +38,19 @@ DOWN = ServiceUnavailable("the cloud is away")
 @pytest.fixture
 def world() -> CloudWorld:
     return CloudWorld()
+
+
+@pytest.fixture
+def log() -> Iterator[list[str]]:
+    """What is logged, with its level."""
+    lines: list[str] = []
+
+    def observe(event: LogEvent) -> None:
+        lines.append(f"{event['log_level'].name} {formatEvent(event)}")
+
+    globalLogPublisher.addObserver(observe)
+    yield lines
+    globalLogPublisher.removeObserver(observe)
 
 
 def putting(world: CloudWorld, key: str, body: bytes) -> Running[Any]:
@@ -213,6 +227,28 @@ def test_a_write_is_settled_when_the_cloud_is_back(
     assert world.get("key") == (body if arrived else b"before")
     assert run(world.store.settling.settle_all())
     world.require_agreement()
+
+
+@pytest.mark.parametrize(("error", "level"), [(DOWN, "warn"), (OSError("broken"), "critical")])
+def test_a_cloud_that_is_away_is_a_warning_and_a_defect_is_critical(
+    world: CloudWorld, log: list[str], error: Exception, level: str
+) -> None:
+    world.cloud.lose_request("put", DOWN)
+    world.cloud.lose_request("look", error)
+    with pytest.raises(ServiceUnavailable):
+        world.put("doubtful", b"data")
+    world.cloud.lose_request("delete", error)
+    with pytest.raises(BadDigest):
+        world.put("undone", LARGE, claims=Claims(md5=bytes(16)))
+    world.cloud.lose_request("delete", error)
+    world.cloud.after("begin", lambda: world.metadata.fail("submit", InsufficientStorage()))
+    with pytest.raises(InsufficientStorage):
+        world.upload("left")
+    assert [" ".join(line.split(" ")[:5]) for line in log] == [
+        f"{level} it is not known",
+        f"{level} what was begun for",
+        f"{level} what was staged as",
+    ]
 
 
 def test_the_next_write_settles_the_one_before(world: CloudWorld) -> None:
