@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from threading import Event, Lock
 
+from bleepstore.directories import sync_directory
 from bleepstore.errors import InsufficientStorage
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -45,18 +46,6 @@ def write_all(descriptor: int, pieces: Sequence[bytes | memoryview], offset: int
         if written:
             left[0] = memoryview(left[0])[written:]
     return offset
-
-
-def sync_directory(path: str) -> None:
-    """Make the entries of a directory durable.
-
-    :raises OSError:
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class DirectorySync:

@@ -18,6 +18,7 @@ from zope.interface import implementer
 from bleepstore.blobs.disk import FileLock, remove, require_writable
 from bleepstore.blobs.local_file import FileReader, FileWriter
 from bleepstore.blobs.local_layout import MARKER, BlobFiles
+from bleepstore.directories import make_directories
 from bleepstore.errors import InternalError
 from bleepstore.interfaces.blobs import (
     BlobCapabilities,
@@ -54,7 +55,7 @@ class LocalBlobStore:
         self._reads = Share(READS)
         marker = os.path.join(self._root, MARKER)
         self._lock = FileLock(marker, f"the blob store {self._root}")
-        os.makedirs(self._root, mode=0o700, exist_ok=True)
+        make_directories(self._root)
         self._files.require_own()
         self._lock.acquire()
         try:

@@ -9,7 +9,8 @@ import os
 from contextlib import suppress
 from threading import Lock
 
-from bleepstore.blobs.disk import DirectorySync, UnusableStore, sync_directory
+from bleepstore.blobs.disk import DirectorySync, UnusableStore
+from bleepstore.directories import sync_directory
 from bleepstore.errors import InternalError
 
 MARKER = "bleepstore-blobs"
@@ -56,7 +57,7 @@ class BlobFiles:
             file.flush()
             os.fsync(file.fileno())
         sync_directory(self._root)
-        sync_directory(os.path.dirname(self._root))
+        sync_directory(os.path.dirname(self._root))  # if it was made by somebody, just now
 
     def path(self, blob_id: str) -> str:
         """The file of a blob.

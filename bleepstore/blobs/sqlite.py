@@ -16,6 +16,7 @@ from zope.interface import implementer
 
 from bleepstore.blobs.disk import FileLock, require_writable
 from bleepstore.blobs.sqlite_file import CHUNK, Database
+from bleepstore.directories import make_directories
 from bleepstore.errors import InternalError
 from bleepstore.interfaces.blobs import (
     BlobCapabilities,
@@ -48,7 +49,7 @@ class SqliteBlobStore:
         self._threads = threads
         self._lane = threads.lane()
         self._finishing: deque[_Finish] = deque()
-        os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
+        make_directories(os.path.dirname(self._path))
         self._lock = FileLock(self._path + ".lock", f"the blob store {self._path}")
         self._database: Database | None = None
         self._hold()

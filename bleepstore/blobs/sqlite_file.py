@@ -18,7 +18,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from threading import Lock
 
-from bleepstore.blobs.disk import UnusableStore, sync_directory
+from bleepstore.blobs.disk import UnusableStore
+from bleepstore.directories import make_directories, sync_directory
 from bleepstore.errors import InsufficientStorage, InternalError
 
 CHUNK = 256 * 1024
@@ -61,7 +62,7 @@ class Database:
 
     def __init__(self, path: str) -> None:
         self._path = os.path.abspath(path)
-        os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
+        make_directories(os.path.dirname(self._path))
         self._readers: list[sqlite3.Connection] = []
         self._lock = Lock()
         self._open = True

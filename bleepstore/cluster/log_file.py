@@ -29,6 +29,7 @@ from awscrt.checksums import crc32c
 from msgspec import Struct
 
 from bleepstore.cluster.unusable import DamagedLog, UnusableLog
+from bleepstore.directories import make_directories, sync_directory
 from bleepstore.raft.effects import HardState
 from bleepstore.raft.messages import Entry, EntryKind, SnapshotMark
 
@@ -330,13 +331,9 @@ def _connect(path: str) -> sqlite3.Connection:
 def _create(path: str) -> None:
     """Make the directory and an empty file, durably."""
     parent = os.path.dirname(path)
-    os.makedirs(parent, mode=0o700, exist_ok=True)
+    make_directories(parent)
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
     except FileExistsError:
         return
-    directory = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync_directory(parent)

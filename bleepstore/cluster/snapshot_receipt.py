@@ -39,6 +39,7 @@ from bleepstore.cluster.peer_commands import (
 )
 from bleepstore.cluster.peer_settings import Counters, PeerSettings
 from bleepstore.cluster.snapshot_stream import add_piece
+from bleepstore.directories import make_directories, sync_directory
 from bleepstore.interfaces.threads import ILane, IThreads
 from bleepstore.raft import messages
 from bleepstore.raft.messages import SnapshotMark
@@ -117,7 +118,7 @@ class IncomingFile:
         os.fsync(self._descriptor)
         path = os.path.join(self._directory, f"{self._digest.hex()}{RECEIVED}")
         os.rename(self._part, path)
-        _sync_directory(self._directory)
+        sync_directory(self._directory)
         return path
 
     def close(self) -> None:
@@ -132,18 +133,10 @@ def prepare(directory: str) -> None:
 
     :raises OSError:
     """
-    os.makedirs(directory, mode=0o700, exist_ok=True)
+    make_directories(directory)
     for name in os.listdir(directory):
         if name.endswith(RECEIVED):
             os.unlink(os.path.join(directory, name))
-
-
-def _sync_directory(directory: str) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class SnapshotReceiver:

@@ -21,6 +21,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from bleepstore.cluster.unusable import UnusableLog
+from bleepstore.directories import make_directories, sync_directory
 from bleepstore.interfaces.replication import ISnapshots
 from bleepstore.interfaces.threads import IThreads
 from bleepstore.raft.messages import SnapshotMark
@@ -62,7 +63,7 @@ class SnapshotFiles:
         self._newest: tuple[_Kept, str] | None = None
         self._keeping = DeferredLock()
         try:
-            os.makedirs(self.directory, mode=0o700, exist_ok=True)
+            make_directories(self.directory)
             self._recover()
         except OSError as error:
             raise UnusableLog(f"{self.directory}: {error.strerror}") from error
@@ -155,9 +156,9 @@ class SnapshotFiles:
             file.write(crc32c(data).to_bytes(4, "little") + data)
             file.flush()
             os.fsync(descriptor)
-        _sync_directory(self.directory)
+        sync_directory(self.directory)
         os.rename(incoming, final + _MARK)
-        _sync_directory(self.directory)
+        sync_directory(self.directory)
         return kept
 
     # Before anything runs
@@ -210,11 +211,3 @@ def _remove(path: str) -> None:
     for each in (path + _MARK, path):
         with suppress(FileNotFoundError):
             os.unlink(each)
-
-
-def _sync_directory(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

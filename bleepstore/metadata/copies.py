@@ -24,6 +24,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
+from bleepstore.directories import sync_directory
 from bleepstore.metadata.machine import MARK
 from bleepstore.metadata.schema import APPLICATION_ID, SCHEMA_VERSION, TABLES
 
@@ -106,15 +107,6 @@ def _open_copy(path: str) -> sqlite3.Connection:
         return sqlite3.connect(name, uri=True, isolation_level=None, check_same_thread=False)
     except sqlite3.OperationalError as error:
         raise ValueError(f"{path} is no copy: {error}") from error
-
-
-def sync_directory(path: Path) -> None:
-    """Make the names in a directory durable."""
-    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def _check(source: sqlite3.Connection, path: str, index: int) -> None:

@@ -20,6 +20,7 @@ import os
 import sqlite3
 from pathlib import Path
 
+from bleepstore.directories import make_directories, sync_directory
 from bleepstore.metadata.schema import (
     UnusableDatabase,
     prepare,
@@ -152,13 +153,9 @@ def _connect(path: str, cache_kib: int) -> sqlite3.Connection:
 
 def _create(path: Path) -> None:
     """Make the directory and an empty file, durably."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_directories(path.parent)
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
     except FileExistsError:
         return
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync_directory(path.parent)

@@ -22,11 +22,12 @@ from typing import Protocol
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
+from bleepstore.directories import sync_directory
 from bleepstore.interfaces.lifecycle import IPart
 from bleepstore.interfaces.replication import IStateMachine, Verdict
 from bleepstore.interfaces.threads import IThreads
 from bleepstore.metadata.checkpoints import DEFAULT_LIMIT, Checkpoints
-from bleepstore.metadata.copies import become_copy, sync_directory, write_copy
+from bleepstore.metadata.copies import become_copy, write_copy
 from bleepstore.metadata.database import Database, means_no_room
 from bleepstore.metadata.digest import digest
 from bleepstore.metadata.groupcommit import Counters

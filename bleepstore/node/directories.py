@@ -8,29 +8,23 @@ from __future__ import annotations
 import fcntl
 import os
 
+from bleepstore.directories import make_directories
 from bleepstore.node.problems import StartError
 
 
 def make_directory(path: str, setting: str) -> None:
-    """Make a directory and its parents, readable by the owner alone, and see that it can be used.
+    """Make a directory and its parents, durably and readable by the owner alone, and see that it
+    can be used.
 
     :param setting: whose value it is, for the message.
     :raises StartError: it is not there afterwards, is no directory, or cannot be written.
     """
-    missing = []
-    step = os.path.abspath(path)
-    while not os.path.lexists(step):
-        missing.append(step)
-        step = os.path.dirname(step)
+    if os.path.lexists(path) and not os.path.isdir(path):
+        raise StartError(f"{setting}: {path} is not a directory")
     try:
-        for directory in reversed(missing):
-            os.mkdir(directory, 0o700)
-    except FileExistsError:
-        pass  # somebody else was faster; what follows judges what is there
+        make_directories(path)
     except OSError as error:
         raise StartError(f"{setting}: cannot make {path}: {error.strerror}") from None
-    if not os.path.isdir(path):
-        raise StartError(f"{setting}: {path} is not a directory")
     if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
         raise StartError(f"{setting}: {path} cannot be written by this user")
 

@@ -94,7 +94,9 @@ def test_a_new_store_is_marked_durably(tmp_path: Path, monkeypatch: pytest.Monke
     synced = Synced(monkeypatch)
     World(STORES[LocalBlobStore], tmp_path).close()
     root = tmp_path / "blobs"
-    assert synced.paths == [str(root / "bleepstore-blobs"), str(root), str(tmp_path)]
+    made, *marked = synced.paths
+    assert made == str(tmp_path)
+    assert marked == [str(root / "bleepstore-blobs"), str(root), str(tmp_path)]
 
 
 def test_sqlite_commits_a_finished_blob_with_a_sync_and_only_that(tmp_path: Path) -> None:

@@ -200,5 +200,5 @@ def test_a_damaged_snapshot_is_found_out_before_it_is_sent(
 
 def test_a_directory_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
     (tmp_path / "snapshots").write_bytes(b"a file")
-    with pytest.raises(UnusableLog, match="snapshots: File exists"):
+    with pytest.raises(UnusableLog, match="snapshots: Not a directory"):
         again(tmp_path)

@@ -59,7 +59,8 @@ class Ledger:
         with self.lock:
             self.under_way[key] = content
 
-    def end(self, key: str) -> None:
+    def end(self, key: str, answer: Any) -> None:
+        """:param answer: what said that it was done."""
         with self.lock:
             self.acknowledged[key] = self.under_way.pop(key)
             self.count += 1
@@ -68,7 +69,12 @@ class Ledger:
 
 
 class Writer(threading.Thread):
-    """One client that writes until the server is gone."""
+    """One client that writes until the server is gone.
+
+    :cvar sizes: of what it writes, in bytes.
+    """
+
+    sizes = SIZES
 
     def __init__(self, number: int, daemon: Daemon, ledger: Ledger, dice: random.Random) -> None:
         super().__init__()
@@ -103,19 +109,19 @@ class Writer(threading.Thread):
         step(key, seed)
 
     def _put(self, key: str, seed: str) -> None:
-        content = (seed, self.dice.choice(SIZES))
+        content = (seed, self.dice.choice(self.sizes))
         self.ledger.begin(key, content)
-        self.s3.put_object(Bucket=BUCKET, Key=key, Body=bytes_of(content))
-        self.ledger.end(key)
+        answer = self.s3.put_object(Bucket=BUCKET, Key=key, Body=bytes_of(content))
+        self.ledger.end(key, answer)
 
     def _remove(self, key: str, _seed: str) -> None:
         self.ledger.begin(key, None)
         if self.dice.random() < 0.5:
-            self.s3.delete_object(Bucket=BUCKET, Key=key)
+            answer = self.s3.delete_object(Bucket=BUCKET, Key=key)
         else:
             answer = self.s3.delete_objects(Bucket=BUCKET, Delete={"Objects": [{"Key": key}]})
             assert "Errors" not in answer, answer
-        self.ledger.end(key)
+        self.ledger.end(key, answer)
 
     def _copy(self, key: str, _seed: str) -> None:
         sources = [k for k in self.keys if k != key and self.ledger.acknowledged.get(k)]
@@ -123,8 +129,10 @@ class Writer(threading.Thread):
             return
         source = self.dice.choice(sources)
         self.ledger.begin(key, self.ledger.acknowledged[source])
-        self.s3.copy_object(Bucket=BUCKET, Key=key, CopySource={"Bucket": BUCKET, "Key": source})
-        self.ledger.end(key)
+        answer = self.s3.copy_object(
+            Bucket=BUCKET, Key=key, CopySource={"Bucket": BUCKET, "Key": source}
+        )
+        self.ledger.end(key, answer)
 
     def _multipart(self, key: str, seed: str) -> None:
         content = (seed, PART + self.dice.choice((1, 20_000, 300_000)))
@@ -137,10 +145,10 @@ class Writer(threading.Thread):
             )
             parts.append({"PartNumber": number, "ETag": done["ETag"]})
         self.ledger.begin(key, content)
-        self.s3.complete_multipart_upload(
+        answer = self.s3.complete_multipart_upload(
             Bucket=BUCKET, Key=key, UploadId=upload, MultipartUpload={"Parts": parts}
         )
-        self.ledger.end(key)
+        self.ledger.end(key, answer)
 
 
 def held(s3: Any, key: str, size: int | None) -> bytes | None:

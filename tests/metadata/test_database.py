@@ -71,7 +71,7 @@ def test_a_file_of_another_program_or_version_is_refused_in_one_clear_line(
     text.write_text("not a database at all" * 100)
     with pytest.raises(UnusableDatabase, match=r"text\.db: file is not a database"):
         opened(text, turns)
-    with pytest.raises(UnusableDatabase, match="File exists"):
+    with pytest.raises(UnusableDatabase, match="Not a directory"):
         opened(text / "m.db", turns)
     path = tmp_path / "m.db"
     turns.run(opened(path, turns).stop())
