@@ -82,6 +82,7 @@ class HTTPChannel(Protocol):
         self._advancing = False
         self._turn_due = False
         self._close_after = False
+        self._surplus = False  # there were too many when it came
         self._closing = False  # no further request is served
         self._lingering = False
         self._discarded = 0
@@ -108,7 +109,8 @@ class HTTPChannel(Protocol):
         if crowd == 0:
             self._watch.expect(self.factory.limits.idle_timeout, self._close)
         elif crowd == 1:
-            self._refuse(SlowDown())
+            self._surplus = True
+            self._watch.expect(LINGER_TIME, self._close)
         else:
             self.abort()
 
@@ -245,6 +247,11 @@ class HTTPChannel(Protocol):
         """
         self._watch.clear()
         factory = self.factory
+        if self._surplus:
+            if factory.crowded:
+                self._refuse(SlowDown(), head_bytes.startswith(b"HEAD "))
+                return
+            self._surplus = False
         try:
             head = factory.parser.parse(head_bytes)
         except StoreError as error:

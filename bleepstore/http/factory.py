@@ -34,9 +34,11 @@ class HTTPFactory(Factory):
     Time-outs are late by up to a second, or a quarter of the shortest of them: one delayed call
     looks at all connections.
 
-    Over ``limits.max_connections`` a connection is accepted, answered with SlowDown and closed:
-    clients back off and try again, where a full backlog would let them wait in the dark.  Of
-    these, a tenth (at least 16) may be under way at once; more are cut without an answer.
+    Over ``limits.max_connections`` a connection is accepted, its first request answered with
+    SlowDown, and closed: clients back off and try again, where a full backlog would let them wait
+    in the dark.  It is not answered before it asks: clients that keep pools take that for a
+    breach of HTTP and fail for good.  If others have gone by then, it is served.  Of these, a
+    tenth (at least 16) may be under way at once; more are cut without an answer.
 
     :param handler: called with each request.
     :param reactor: the clock; its seconds are the wall clock's, for Date.
@@ -82,6 +84,11 @@ class HTTPFactory(Factory):
         """How many are open."""
         return len(self._channels)
 
+    @property
+    def crowded(self) -> bool:
+        """Whether these are too many."""
+        return len(self._channels) > self.limits.max_connections
+
     def buildProtocol(self, addr: IAddress | None) -> HTTPChannel:  # type: ignore[override]
         """A channel for a new connection."""
         return HTTPChannel(self)
@@ -102,7 +109,7 @@ class HTTPFactory(Factory):
     # Called by the channels.
 
     def connected(self, channel: HTTPChannel) -> int:
-        """Count a connection: 0 to serve it, 1 to answer that there are too many, 2 to cut it."""
+        """Count a connection: 0 to serve it, 1 if there must be room first, 2 to cut it."""
         self._channels.add(channel)
         if self._sweep is None:
             self._sweep = self.reactor.callLater(self._period, self._look)

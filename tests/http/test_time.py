@@ -124,12 +124,49 @@ def test_over_the_limit_a_connection_is_told_to_slow_down(over: int) -> None:
     first.send(head())
     assert first.response().status == 200
     for connection in crowd[1:]:
+        connection.send(head())
         assert connection.response().status == 503
         connection.send(head())
         assert len(connection.responses()) == 1
     first.sever()
     crowd[1].sever()
     assert crowd[0].output == b""
+
+
+def test_over_the_limit_nothing_is_said_before_a_request_is_there() -> None:
+    """hyper, the HTTP client of Rust, takes an answer without a request for a breach of HTTP: what
+    was about to be sent fails for good, where a 503 would have been tried again."""
+    first = Connection(answering(), LIMITS)
+    crowd = [Connection(answering(), factory=first.factory) for _ in range(2)]
+    crowd[1].send(head("PUT", "/", "Content-Length: 3")[:-1])
+    assert crowd[1].output == b""
+    crowd[1].send(b"\nabc")
+    assert crowd[1].response().status == 503
+
+
+def test_over_the_limit_a_head_request_is_answered_without_a_body() -> None:
+    first = Connection(answering(), LIMITS)
+    crowd = [Connection(answering(), factory=first.factory) for _ in range(2)]
+    crowd[1].send(head("HEAD"))
+    assert crowd[1].output.startswith(b"HTTP/1.1 503 ")
+    assert crowd[1].output.endswith(b"\r\n\r\n")
+
+
+def test_a_connection_over_the_limit_is_served_when_others_have_gone() -> None:
+    first = Connection(answering(), LIMITS)
+    crowd = [Connection(answering(), factory=first.factory) for _ in range(2)]
+    first.sever()
+    crowd[1].send(head() * 2)
+    assert [response.status for response in crowd[1].responses()] == [200, 200]
+
+
+def test_a_silent_connection_over_the_limit_makes_room_early() -> None:
+    first = Connection(answering(), LIMITS)
+    crowd = [Connection(answering(), factory=first.factory) for _ in range(2)]
+    first.advance(11)
+    assert crowd[1].transport.closing
+    assert crowd[1].output == b""
+    assert not crowd[0].transport.closing
 
 
 def test_a_crowd_is_cut_without_an_answer() -> None:
