@@ -28,6 +28,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import implementer
 
 from bleepstore.cluster.wires import PeerTls
+from bleepstore.streams.tls import options_for
 
 
 class BadCertificate(Exception):
@@ -67,9 +68,7 @@ class PeerContexts:
         """An endpoint at which only who has a certificate of this host is talked to."""
         options = self._clients.get(host)
         if options is None:
-            make: Callable[..., Any] = ssl.optionsForClientTLS
-            options = make(host, self._trust, extraCertificateOptions=dict(self._options))
-            self._clients[host] = options
+            options = self._clients[host] = options_for(host, self._trust, **self._options)
         wrap: Callable[..., IStreamClientEndpoint] = wrapClientTLS
         return wrap(options, endpoint, self._clock)
 

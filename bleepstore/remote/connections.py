@@ -14,13 +14,14 @@ from msgspec import Struct
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
-from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
+from twisted.internet.ssl import Certificate, trustRootFromCertificates
 
 from bleepstore.http.outbound import Departures
 from bleepstore.remote.connection import ClientConnection, ConnectionFactory
 from bleepstore.remote.countdown import Deadlines
 from bleepstore.remote.idle import Idle
 from bleepstore.remote.requests import Origin
+from bleepstore.streams.tls import options_for
 
 EndpointFor = Callable[[Origin], IStreamClientEndpoint]
 
@@ -77,8 +78,7 @@ def endpoints(reactor: object, ca_bundle: bytes = b"") -> EndpointFor:
             # The deadline is ours; Twisted's own must not come first.
             endpoint = HostnameEndpoint(reactor, origin.host, origin.port, timeout=3600)
             if origin.scheme == "https":
-                options = optionsForClientTLS(origin.host, trustRoot=trust)
-                endpoint = wrapClientTLS(options, endpoint)
+                endpoint = wrapClientTLS(options_for(origin.host, trust), endpoint)
             made[origin] = endpoint
         return endpoint
 

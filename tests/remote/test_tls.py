@@ -35,8 +35,8 @@ class Echo(Resource):
 
 
 @asynccontextmanager
-async def serving(name: str, authority: trustme.CA) -> AsyncIterator[int]:
-    chain = authority.issue_cert(name)
+async def serving(*names: str, authority: trustme.CA) -> AsyncIterator[int]:
+    chain = authority.issue_cert(*names)
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     chain.configure_cert(context)
     options = CertificateOptions()
@@ -65,13 +65,13 @@ async def ask(port: int, bundle: bytes) -> bytes:
 @pytest_twisted.ensureDeferred
 async def test_a_trusted_server_is_spoken_to() -> None:
     authority = trustme.CA()
-    async with serving("localhost", authority) as port:
+    async with serving("localhost", authority=authority) as port:
         assert await ask(port, authority.cert_pem.bytes()) == b"x" * SIZE
 
 
 @pytest_twisted.ensureDeferred
 async def test_a_certificate_of_nobody_we_trust_is_refused() -> None:
-    async with serving("localhost", trustme.CA()) as port:
+    async with serving("localhost", authority=trustme.CA()) as port:
         for bundle in (b"", trustme.CA().cert_pem.bytes()):
             with pytest.raises(Unreachable) as caught:
                 await ask(port, bundle)
@@ -81,10 +81,22 @@ async def test_a_certificate_of_nobody_we_trust_is_refused() -> None:
 @pytest_twisted.ensureDeferred
 async def test_a_certificate_for_another_name_is_refused() -> None:
     authority = trustme.CA()
-    async with serving("elsewhere.example", authority) as port:
+    async with serving("elsewhere.example", authority=authority) as port:
         with pytest.raises(Unreachable) as caught:
             await ask(port, authority.cert_pem.bytes())
         assert caught.value.fault is Fault.TLS
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_wildcard_that_covers_too_much_is_no_name() -> None:
+    """Twisted alone goes on, whatever host was called, where a certificate has such a name."""
+    authority = trustme.CA()
+    async with serving("elsewhere.example", "*.example", authority=authority) as port:
+        with pytest.raises(Unreachable) as caught:
+            await ask(port, authority.cert_pem.bytes())
+        assert caught.value.fault is Fault.TLS
+    async with serving("localhost", "*.localhost", authority=authority) as port:
+        assert await ask(port, authority.cert_pem.bytes()) == b"x" * SIZE
 
 
 def test_a_bundle_without_certificates_is_refused() -> None:
