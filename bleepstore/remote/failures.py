@@ -123,6 +123,9 @@ _BY_STATUS: dict[int, type[StoreError]] = {
 }
 
 
+_REFUSED = "The storage behind this server refused what it was asked."
+"""For the log and for health; a client is told no more than that there was an internal error."""
+
 NO_PLACE = frozenset(("NoSuchBucket", "ContainerNotFound"))
 """Codes of a refusal because the bucket or the container itself is not there."""
 
@@ -149,7 +152,7 @@ def store_error(failure: RemoteFailure, missing: type[StoreError] = NoSuchKey) -
         kind = _BY_STATUS.get(status)
         if kind is None:
             kind = ServiceUnavailable if status > 500 else InternalError
-        return kind()
+        return InternalError(_REFUSED) if kind is InternalError else kind()
     if isinstance(failure, Unreachable):
         if failure.fault.timeout:
             return RequestTimeout("The storage behind this server did not answer in time.")

@@ -64,6 +64,11 @@ def test_every_failure_is_an_error_of_s3(
     assert "Secret" not in str(error)
 
 
+@pytest.mark.parametrize("status", [400, 409, 500])
+def test_a_refusal_that_s3_has_no_word_for_says_who_refused(status: int) -> None:
+    assert str(store_error(refused(status))).startswith("The storage behind this server refused")
+
+
 @pytest.mark.parametrize("code", ["NoSuchBucket", "ContainerNotFound"])
 def test_a_bucket_that_is_not_there_is_no_absence(code: str) -> None:
     """An operator reads why in the reason of a health check."""
