@@ -51,9 +51,9 @@ async def answer_when_done(
     except Exception as error:
         if not alive.stop():
             raise
-        if not isinstance(error, StoreError):
+        if isinstance(error, InternalError) or not isinstance(error, StoreError):
             _log.failure("Request {request_id} failed late.", request_id=call.request_id)
-            error = InternalError()
+            error = InternalError()  # what it says is for the log
         call.error = error.code
         await alive.end(call.error_document(error))
     else:

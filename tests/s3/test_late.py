@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 
-from bleepstore.errors import AccessDenied, InvalidPart, StoreError
+from bleepstore.errors import AccessDenied, InternalError, InvalidPart
 from bleepstore.model.commands import Written
 from bleepstore.s3.late import PATIENCE_SECONDS
 from tests.s3.harness import FakeRequest, Server
@@ -71,7 +71,12 @@ def test_blanks_keep_the_connection_alive_and_the_document_parses(copying: Copyi
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [(AccessDenied(), "AccessDenied"), (ValueError("defect"), "InternalError")]
+    ("error", "code"),
+    [
+        (AccessDenied("not by you"), "AccessDenied"),
+        (ValueError("defect"), "InternalError"),
+        (InternalError("defect"), "InternalError"),
+    ],
 )
 def test_a_late_error_is_in_the_body_and_is_counted(
     copying: Copying, error: Exception, code: str
@@ -81,7 +86,8 @@ def test_a_late_error_is_in_the_body_and_is_counted(
     assert (copying.request.status, copying.request.code) == (200, code)
     assert copying.request.finished
     assert copying.server.counted("CopyObject", "error") == 1
-    assert isinstance(error, StoreError) or b"defect" not in copying.request.sent
+    assert b"defect" not in copying.request.sent
+    assert (b"not by you" in copying.request.sent) is (code == "AccessDenied")
 
 
 def test_the_client_may_go_and_the_copy_goes_on(copying: Copying) -> None:
