@@ -24,6 +24,7 @@ from bleepstore.wire.headers import Header, Headers, text_of
 _BY_HEADER = {algorithm.header.encode(): algorithm for algorithm in ChecksumAlgorithm}
 _HEADER_OF = {algorithm: header for header, algorithm in _BY_HEADER.items()}
 _PREFIX = b"x-amz-checksum-"
+_PAYLOAD = b"x-amz-content-sha256"
 _SDK_ALGORITHM = b"x-amz-sdk-checksum-algorithm"
 _TRAILER = b"x-amz-trailer"
 _TYPE = b"x-amz-checksum-type"
@@ -74,7 +75,7 @@ def claimed_checksum(headers: Headers) -> ClaimedChecksum | None:
     if name is None and trailer is None and _SDK_ALGORITHM not in headers:
         return None
     if name is not None:
-        if trailer is not None:
+        if trailer is not None and not _announced_in_vain(headers, name):
             raise _several()
         algorithm = _BY_HEADER[name]
         claim = ClaimedChecksum(algorithm, _checked_value(algorithm, headers[name]))
@@ -92,6 +93,16 @@ def claimed_checksum(headers: Headers) -> ClaimedChecksum | None:
     if sdk is not None and text_of(sdk).upper() != claim.algorithm.value:
         raise InvalidRequest("Value for x-amz-sdk-checksum-algorithm header is invalid.")
     return claim
+
+
+def _announced_in_vain(headers: Headers, name: bytes) -> bool:
+    """Whether x-amz-trailer names the checksum of this header, and the body has no trailer.
+
+    So does version 2 of the AWS SDK for Java over plain HTTP, when its caller gives both an
+    algorithm and a value: the chunks are signed, and nothing follows the last one.
+    """
+    repeated = headers[_TRAILER].lower() == name
+    return repeated and not headers.get(_PAYLOAD, b"").endswith(b"-TRAILER")
 
 
 def trailer_value(claim: ClaimedChecksum, trailers: Mapping[str, str]) -> str:

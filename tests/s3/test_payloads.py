@@ -136,6 +136,24 @@ def test_bad_trailers(server: Server, trailer: bytes, code: str) -> None:
     assert server.signed("GET", "/bucket/key").status == 404
 
 
+def test_a_checksum_header_that_is_announced_as_a_trailer_too(server: Server) -> None:
+    """As version 2.57 of the AWS SDK for Java sends, over plain HTTP, a PutObject that was given
+    both a checksum algorithm and a value."""
+    other = b64encode(sha256(b"other").digest()).decode()
+    for value, answer in ((SHA256_OF_DATA, (200, "")), (other, (400, "BadDigest"))):
+        put = _put(
+            server,
+            SIGNED,
+            lambda signed: _signed_frames(signed, DATA),
+            x_amz_checksum_sha256=value,
+            x_amz_sdk_checksum_algorithm="SHA256",
+            x_amz_trailer="x-amz-checksum-sha256",
+        )
+        assert (put.status, put.code) == answer
+    head = server.signed("HEAD", "/bucket/key", {"x-amz-checksum-mode": "ENABLED"})
+    assert head.answered("x-amz-checksum-sha256") == SHA256_OF_DATA
+
+
 def test_the_decoded_length_is_needed_and_must_be_right(server: Server) -> None:
     payload, frame = FORMS["signed"]
     missing = _put(server, payload, frame, decoded=None)

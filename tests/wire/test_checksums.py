@@ -68,6 +68,16 @@ def test_a_checksum_comes_as_header_or_trailer(algorithm: ChecksumAlgorithm) -> 
         trailer_value(claim, {algorithm.header: "é"})
 
 
+@pytest.mark.parametrize("algorithm", ChecksumAlgorithm)
+def test_a_header_counts_though_a_trailer_is_announced_that_cannot_come(
+    algorithm: ChecksumAlgorithm,
+) -> None:
+    both = {**header(algorithm), b"x-amz-trailer": algorithm.header.encode()}
+    for payload in (b"STREAMING-AWS4-HMAC-SHA256-PAYLOAD", b"UNSIGNED-PAYLOAD"):
+        claim = claimed_checksum({**both, b"x-amz-content-sha256": payload})
+        assert claim == ClaimedChecksum(algorithm, VALUES[algorithm])
+
+
 def test_no_checksum_is_none() -> None:
     assert claimed_checksum({b"host": b"a", b"x-amz-checksum-mode": b"ENABLED"}) is None
 
@@ -83,7 +93,12 @@ def test_a_malformed_value_is_refused_by_its_header(value: str) -> None:
     "headers",
     [
         {**header(CRC32), **header(ChecksumAlgorithm.SHA1)},
-        {**header(CRC32), b"x-amz-trailer": b"x-amz-checksum-crc32"},
+        {**header(CRC32), b"x-amz-trailer": b"x-amz-checksum-sha1"},
+        {
+            **header(CRC32),
+            b"x-amz-trailer": b"x-amz-checksum-crc32",
+            b"x-amz-content-sha256": b"STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+        },
         {**header(CRC32), b"x-amz-sdk-checksum-algorithm": b"SHA1"},
         {b"x-amz-sdk-checksum-algorithm": b"CRC32"},
         {b"x-amz-trailer": b"x-amz-meta-a"},
