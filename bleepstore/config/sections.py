@@ -38,7 +38,12 @@ class ServerConfig(Section, frozen=True, kw_only=True):
         ),
     ] = ()
     region: Annotated[
-        str, Setting("The region that requests are signed for and buckets live in.", least=1)
+        str,
+        Setting(
+            "The region that requests are signed for and buckets live in. MinIO's clients sign for "
+            "`us-east-1` until they are told another.",
+            least=1,
+        ),
     ] = "us-east-1"
     domains: Annotated[
         tuple[str, ...],
