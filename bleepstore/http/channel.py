@@ -7,7 +7,8 @@ pipelines behind the one being served, or what is to be thrown away.  Its rules:
   until the client has taken what was written, and until the body has ended: no byte of a body is
   ever read as a request.
 - While a handler does not read, no more than :data:`body.HIGH_WATER` and one read of the body, or
-  :data:`PIPELINE` and one read of later requests, are in memory; then the transport is paused.
+  :data:`settings.PIPELINE` and one read of later requests, are in memory; then the transport is
+  paused.
 - A refused request of which the body was not asked for is followed by a short rest, which is
   discarded, or by the end of the connection: the writing side is shut and what arrives is thrown
   away for a while, since closing at once would reset the connection, and the client would lose
@@ -18,7 +19,7 @@ pipelines behind the one being served, or what is to be thrown away.  Its rules:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
@@ -36,25 +37,11 @@ from bleepstore.http.outbound import Outbound, StreamTransport, outbound_for
 from bleepstore.http.pending import HEAD_END, Pending
 from bleepstore.http.request import Request
 from bleepstore.http.response import CLOSE, CONTINUE, KEEP, field_lines, last_response
+from bleepstore.http.settings import DRAIN, LINGER_BYTES, LINGER_TIME, PIPELINE, TURN
 from bleepstore.http.watch import Watch
 
 if TYPE_CHECKING:
     from bleepstore.http.factory import HTTPFactory
-
-PIPELINE: Final = 64 * 1024
-"""Bytes of later requests that may wait while one is served."""
-
-DRAIN: Final = 64 * 1024
-"""Bytes of an unwanted body that are read and thrown away to keep a connection."""
-
-LINGER_TIME: Final = 10.0
-"""Seconds that a closing connection goes on to discard what the client sends."""
-
-LINGER_BYTES: Final = 64 * 1024 * 1024
-"""Bytes that it discards at most."""
-
-TURN: Final = 32
-"""Pipelined requests that are served before other connections get their turn."""
 
 
 @implementer(IHalfCloseableProtocol)

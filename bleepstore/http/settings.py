@@ -1,8 +1,9 @@
-"""What the HTTP channel is given: limits, and the functions it calls."""
+"""What the HTTP channel is given: limits, bounds that nobody sets, and the functions it calls."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from msgspec import Struct
 
@@ -26,6 +27,21 @@ Observer = Callable[[IHttpRequest, int, float], None]
 Bytes are in ``request.bytes_received`` and ``bytes_sent``.  The status is 0 where the client went
 away, or was cut off, before an answer was begun.  Refused heads never were requests: not called.
 """
+
+PIPELINE: Final = 64 * 1024
+"""Bytes of later requests that may wait while one is served."""
+
+DRAIN: Final = 64 * 1024
+"""Bytes of an unwanted body that are read and thrown away to keep a connection."""
+
+LINGER_TIME: Final = 10.0
+"""Seconds that a closing connection goes on to discard what the client sends."""
+
+LINGER_BYTES: Final = 64 * 1024 * 1024
+"""Bytes that it discards at most."""
+
+TURN: Final = 32
+"""Pipelined requests that are served before other connections get their turn."""
 
 
 class Limits(Struct, frozen=True):

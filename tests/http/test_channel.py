@@ -11,9 +11,8 @@ from twisted.internet.defer import Deferred
 from zope.interface.verify import verifyObject
 
 from bleepstore.errors import AccessDenied, IncompleteBody, InternalError, StoreError
-from bleepstore.http.channel import DRAIN, LINGER_BYTES, LINGER_TIME, PIPELINE, TURN
 from bleepstore.http.request import Request
-from bleepstore.http.settings import Limits
+from bleepstore.http.settings import DRAIN, LINGER_BYTES, LINGER_TIME, PIPELINE, TURN, Limits
 from bleepstore.interfaces.http import Header, IBody, IHttpRequest
 from tests.http.connection import (
     Connection,

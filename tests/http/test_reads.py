@@ -7,9 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from bleepstore.http.body import LARGE, READS
-from bleepstore.http.channel import LINGER_BYTES
 from bleepstore.http.factory import HTTPFactory
-from bleepstore.http.settings import Handler
+from bleepstore.http.settings import LINGER_BYTES, Handler
 from bleepstore.shares import MOST
 from tests.http.connection import Connection, Recorder, Wait, head
 
