@@ -77,7 +77,13 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     ] = 5 * 1024**4
     max_connections: Annotated[
         int,
-        Setting("Connections at a time; more are refused with SlowDown.", least=1, most=1_000_000),
+        Setting(
+            "Connections at a time; more are refused with SlowDown. The soft limit of open files "
+            "is raised to what they can need, 256 and three for each, as far as the hard limit "
+            "allows.",
+            least=1,
+            most=1_000_000,
+        ),
     ] = 1000
     read_timeout: Annotated[
         float, Setting("Seconds to wait for the next bytes of a request.", least=0.001, most=86400)

@@ -31,7 +31,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from bleepstore.errors import BadRequest, IncompleteBody, RequestTimeout, SlowDown, StoreError
+from bleepstore.errors import BadRequest, IncompleteBody, RequestTimeout, StoreError
 from bleepstore.http.body import LARGE, NO_BODY, Body, WholeBody
 from bleepstore.http.outbound import Outbound, StreamTransport, outbound_for
 from bleepstore.http.pending import HEAD_END, Pending
@@ -60,6 +60,7 @@ class HTTPChannel(Protocol):
         self.factory: HTTPFactory = factory
         self.client_host = ""
         self.secure = False
+        self.surplus = False  # too many were there: it is served if there is room when it asks
         self._seconds = factory.reactor.seconds
         self._input = Pending(factory.parser.max_size)
         self._request: Request | None = None  # the one being served
@@ -69,7 +70,6 @@ class HTTPChannel(Protocol):
         self._advancing = False
         self._turn_due = False
         self._close_after = False
-        self._surplus = False  # there were too many when it came
         self._closing = False  # no further request is served
         self._lingering = False
         self._discarded = 0
@@ -92,14 +92,10 @@ class HTTPChannel(Protocol):
             set_no_delay(True)
         self.outbound = outbound_for(transport, self._drained, self.factory.departures)
         self.factory.arrivals.join(transport)
-        crowd = self.factory.connected(self)
-        if crowd == 0:
-            self._watch.expect(self.factory.limits.idle_timeout, self._close)
-        elif crowd == 1:
-            self._surplus = True
-            self._watch.expect(LINGER_TIME, self._close)
-        else:
-            self.abort()
+        self.factory.connected(self)
+        if not self._closing:  # it was not cut
+            within = LINGER_TIME if self.surplus else self.factory.limits.idle_timeout
+            self._watch.expect(within, self._close)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._lost = self._closing = True
@@ -234,12 +230,9 @@ class HTTPChannel(Protocol):
         """
         self._watch.clear()
         factory = self.factory
-        if self._surplus:
-            if factory.crowded:
-                self._refuse(SlowDown(), head_bytes.startswith(b"HEAD "))
-                return
-            self._surplus = False
         try:
+            if self.surplus:
+                factory.admit(self)
             head = factory.parser.parse(head_bytes)
         except StoreError as error:
             self._refuse(error, head_bytes.startswith(b"HEAD "))

@@ -14,6 +14,7 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import Factory
 from zope.interface import implementer
 
+from bleepstore.errors import SlowDown
 from bleepstore.http.arrivals import Arrivals
 from bleepstore.http.body import READS
 from bleepstore.http.channel import HTTPChannel
@@ -37,8 +38,9 @@ class HTTPFactory(Factory):
     Over ``limits.max_connections`` a connection is accepted, its first request answered with
     SlowDown, and closed: clients back off and try again, where a full backlog would let them wait
     in the dark.  It is not answered before it asks: clients that keep pools take that for a
-    breach of HTTP and fail for good.  If others have gone by then, it is served.  Of these, a
-    tenth (at least 16) may be under way at once; more are cut without an answer.
+    breach of HTTP and fail for good.  If others have gone by then, it is served.  As many again (at
+    least 16) may be under way so; more are cut without an answer, after which a client can try
+    again only what it may send twice.
 
     :param handler: called with each request.
     :param reactor: the clock; its seconds are the wall clock's, for Date.
@@ -69,7 +71,7 @@ class HTTPFactory(Factory):
         self.reads: Final = Share(READS)
         self.stopping = False
         self._channels: set[HTTPChannel] = set()
-        self._refusals = max(16, limits.max_connections // 10)
+        self._refusals = max(16, limits.max_connections)
         self._sweep: IDelayedCall | None = None
         self._cut: IDelayedCall | None = None
         self._stopped: list[Deferred[None]] = []
@@ -83,11 +85,6 @@ class HTTPFactory(Factory):
     def connections(self) -> int:
         """How many are open."""
         return len(self._channels)
-
-    @property
-    def crowded(self) -> bool:
-        """Whether these are too many."""
-        return len(self._channels) > self.limits.max_connections
 
     def buildProtocol(self, addr: IAddress | None) -> HTTPChannel:  # type: ignore[override]
         """A channel for a new connection."""
@@ -108,15 +105,24 @@ class HTTPFactory(Factory):
 
     # Called by the channels.
 
-    def connected(self, channel: HTTPChannel) -> int:
-        """Count a connection: 0 to serve it, 1 if there must be room first, 2 to cut it."""
+    def connected(self, channel: HTTPChannel) -> None:
+        """Count a connection, which is marked or cut if there are too many."""
         self._channels.add(channel)
         if self._sweep is None:
             self._sweep = self.reactor.callLater(self._period, self._look)
         surplus = len(self._channels) - self.limits.max_connections
+        channel.surplus = surplus > 0
         if self.stopping or surplus > self._refusals:
-            return 2
-        return 1 if surplus > 0 else 0
+            channel.abort()
+
+    def admit(self, channel: HTTPChannel) -> None:
+        """Serve a connection that was too many when it came, from now on like any other.
+
+        :raises SlowDown: there are too many still.
+        """
+        if len(self._channels) > self.limits.max_connections:
+            raise SlowDown
+        channel.surplus = False
 
     def disconnected(self, channel: HTTPChannel) -> None:
         """A connection is gone."""

@@ -26,6 +26,7 @@ from bleepstore.config.refusals import uses_default_credentials
 from bleepstore.config.sections import Config
 from bleepstore.interfaces.replication import IConsensus
 from bleepstore.node.announcement import announcement, cluster_warnings, warnings
+from bleepstore.node.descriptors import descriptors_for, raise_limit, shortage
 from bleepstore.node.directories import DataLock
 from bleepstore.node.foundation import build_foundation
 from bleepstore.node.front import build_front, channels_of
@@ -107,6 +108,8 @@ class Node(OrderedService):
 
     async def _run(self) -> str:
         """Start, and give the reason why that failed, if it did."""
+        connections = self._config.server.max_connections
+        allowed = raise_limit(descriptors_for(connections))
         try:
             self._listening = self._compose()
             await super().startService()
@@ -116,7 +119,7 @@ class Node(OrderedService):
             _log.failure("BleepStore cannot start")
             return f"{type(error).__name__}: {error}"
         _log.info("{line}", line=announcement(self._config, self.urls), always=True)
-        said = warnings(self._config)
+        said = warnings(self._config) + shortage(connections, allowed)
         if self.consensus is not None:
             said += cluster_warnings(self._config, self.consensus.status())
         for warning in said:

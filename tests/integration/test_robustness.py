@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 import random
 import socket
+import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from http.client import HTTPConnection
 from pathlib import Path
@@ -306,3 +307,26 @@ def test_connections_over_the_limit_are_told_to_slow_down(tmp_path: Path) -> Non
         assert b"<Code>SlowDown</Code>" in answer
         kept[0].request("GET", "/healthz")
         assert kept[0].getresponse().status == 200
+
+
+class Confined(Daemon):
+    """A server that is started with a soft limit of 64 open files."""
+
+    def _spawn(
+        self, command: Sequence[str], environment: Mapping[str, str], pass_fds: Sequence[int] = ()
+    ) -> subprocess.Popen[str]:
+        confined = ["sh", "-c", 'ulimit -Sn 64; exec "$@"', "sh", *command]
+        return super()._spawn(confined, environment, pass_fds)
+
+
+def test_a_low_soft_limit_of_open_files_does_not_limit_the_connections(tmp_path: Path) -> None:
+    with Confined(tmp_path, {"server": {"max_connections": 100}}) as daemon, ExitStack() as stack:
+        made = Served(daemon)
+        made.account.request("PUT", "/bucket")
+        body = bytes(100_000)
+        for _ in range(90):
+            idle = stack.enter_context(made.connect())
+            idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert idle.recv(12) == b"HTTP/1.1 200"
+        assert made.account.request("PUT", "/bucket/key", body=body).status == 200
+        assert made.account.request("GET", "/bucket/key").body == body
