@@ -408,7 +408,8 @@ def resource_type(level: Level, subresource: str = "") -> str:
 def _methods() -> dict[str, str]:
     methods: dict[str, set[str]] = {}
     for row in OPERATIONS:
-        methods.setdefault(resource_type(row.level, row.subresource), set()).add(row.method)
+        if row.routable:  # a method that leads nowhere is not allowed
+            methods.setdefault(resource_type(row.level, row.subresource), set()).add(row.method)
     return {resource: ", ".join(sorted(names)) for resource, names in methods.items()}
 
 

@@ -63,6 +63,8 @@ def test_botocore_reads_code_message_and_details() -> None:
 def test_405_says_what_is_allowed_and_416_how_long_the_object_is() -> None:
     error: errors.StoreError = errors.MethodNotAllowed(Method="PATCH", ResourceType="OBJECT")
     assert error_headers(error) == [(b"Allow", b"DELETE, GET, HEAD, PUT")]
+    error = errors.MethodNotAllowed(Method="POST", ResourceType="SERVICE")
+    assert error_headers(error) == [(b"Allow", b"GET")]
     error = errors.InvalidRange(RangeRequested="bytes=9-", ActualObjectSize="5")
     assert error_headers(error) == [(b"Content-Range", b"bytes */5")]
     assert error_headers(errors.NoSuchKey()) == []
