@@ -32,6 +32,7 @@ from bleepstore.wire.parameters import (
     attributes_page,
     deleted_version_id,
     object_attributes,
+    refuse_bypass,
     version_id,
 )
 from bleepstore.wire.xml_requests import parse_delete
@@ -102,6 +103,7 @@ class ObjectEndpoints:
 
     @serves(app, "DeleteObject")
     async def delete_object(self, request: IHttpRequest, call: Call) -> None:
+        refuse_bypass(call.headers)
         await self._objects.delete(
             call.caller,
             call.bucket,
@@ -113,6 +115,7 @@ class ObjectEndpoints:
 
     @serves(app, "DeleteObjects")
     async def delete_objects(self, request: IHttpRequest, call: Call) -> None:
+        refuse_bypass(call.headers)
         wanted = parse_delete(await read_document(call, digest_required=True))
         outcomes = await self._objects.delete_many(call.caller, call.bucket, wanted.targets)
         call.xml(delete_result(wanted.targets, outcomes, wanted.quiet))

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from bleepstore.errors import InvalidArgument, InvalidRequest, NoSuchVersion
 from bleepstore.model.names import MAX_PARTS
 from bleepstore.model.objects import NULL_VERSION
-from bleepstore.wire.headers import Headers, text_of
+from bleepstore.wire.headers import Headers, invalid_header, text_of
 from bleepstore.wire.operations import Level, Operation
 
 Query = Mapping[str, str]
@@ -21,6 +21,7 @@ OBJECT_ATTRIBUTES = frozenset({"ETag", "Checksum", "ObjectParts", "StorageClass"
 
 _VERSION_ID = re.compile(r"[A-Za-z0-9._-]{32}")
 _UPLOAD_ID = re.compile(r"[A-Za-z0-9._-]{64}")
+_BYPASS = b"x-amz-bypass-governance-retention"
 _INTEGER = re.compile(r"-?[0-9]{1,20}")
 
 
@@ -54,6 +55,20 @@ def deleted_version_id(query: Query) -> str:
     if value is None:
         return ""
     return value if is_version_id(value) else checked_version_id(value)
+
+
+def refuse_bypass(headers: Headers) -> None:
+    """Refuse a delete that wants to pass over retention, as S3 does where a bucket has no lock.
+
+    Such a client believes its objects locked; here nothing keeps them.
+
+    :raises InvalidArgument: x-amz-bypass-governance-retention is true.
+    """
+    value = headers.get(_BYPASS)
+    if value is not None and value.lower() == b"true":
+        raise invalid_header(
+            _BYPASS, value, f"{_BYPASS.decode()} is only applicable to Object Lock enabled buckets."
+        )
 
 
 def is_version_id(value: str) -> bool:

@@ -266,6 +266,20 @@ def test_multi_deletes(server: Server) -> None:
     assert server.signed("GET", "/bucket/key").status == 200
 
 
+def test_no_lock_is_bypassed_where_there_is_none(server: Server) -> None:
+    """A client that sends this believes its objects locked; the words are those of S3."""
+    name = "x-amz-bypass-governance-retention"
+    one = server.signed("DELETE", "/bucket/key", {name: "true"})
+    for refused in (one, _post(server, "/bucket?delete", DELETE, **{name: "true"})):
+        _refused(refused, 400, "InvalidArgument")
+        assert refused.detail("Message") == (
+            "x-amz-bypass-governance-retention is only applicable to Object Lock enabled buckets."
+        )
+        assert refused.detail("ArgumentName") == name
+    assert server.signed("GET", "/bucket/key").status == 200
+    assert server.signed("DELETE", "/bucket/key", {name: "false"}).status == 204
+
+
 def test_documents_are_bounded(server: Server) -> None:
     large = b"<Delete>" + b" " * (1024 * 1024) + b"</Delete>"
     announced = _post(server, "/bucket?delete", large)
