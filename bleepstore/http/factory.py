@@ -12,6 +12,7 @@ from twisted.internet.interfaces import (
     IReactorTime,
 )
 from twisted.internet.protocol import Factory
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from bleepstore.errors import SlowDown
@@ -26,6 +27,11 @@ from bleepstore.shares import Share
 
 SWEEP: Final = 1.0
 """Seconds between two looks at the deadlines of all connections; less if a time-out is short."""
+
+COMPLAINT: Final = 60.0
+"""Seconds between two lines of the log that say that there are too many connections."""
+
+_log: Final = Logger()
 
 
 @implementer(IProtocolNegotiationFactory)
@@ -72,6 +78,8 @@ class HTTPFactory(Factory):
         self.stopping = False
         self._channels: set[HTTPChannel] = set()
         self._refusals = max(16, limits.max_connections)
+        self._turned_away = 0
+        self._complained: float | None = None
         self._sweep: IDelayedCall | None = None
         self._cut: IDelayedCall | None = None
         self._stopped: list[Deferred[None]] = []
@@ -112,7 +120,10 @@ class HTTPFactory(Factory):
             self._sweep = self.reactor.callLater(self._period, self._look)
         surplus = len(self._channels) - self.limits.max_connections
         channel.surplus = surplus > 0
-        if self.stopping or surplus > self._refusals:
+        if self.stopping:
+            channel.abort()
+        elif surplus > self._refusals:
+            self._complain()
             channel.abort()
 
     def admit(self, channel: HTTPChannel) -> None:
@@ -121,8 +132,24 @@ class HTTPFactory(Factory):
         :raises SlowDown: there are too many still.
         """
         if len(self._channels) > self.limits.max_connections:
+            self._complain()
             raise SlowDown
         channel.surplus = False
+
+    def _complain(self) -> None:
+        """Say that a client was turned away, unless the like was said within the minute: there is
+        no request that the access log could show."""
+        now = self.reactor.seconds()
+        if self._complained is not None and 0 <= now - self._complained < COMPLAINT:
+            self._turned_away += 1
+            return
+        more, self._turned_away, self._complained = self._turned_away, 0, now
+        _log.warn(
+            "There are more than {most} connections (server.max_connections): clients are told to "
+            "slow down{more}",
+            most=self.limits.max_connections,
+            more=f" ({more} more since the last such line)" if more else "",
+        )
 
     def disconnected(self, channel: HTTPChannel) -> None:
         """A connection is gone."""

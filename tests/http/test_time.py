@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from bleepstore.errors import RequestTimeout
 from bleepstore.http.settings import Limits
@@ -174,6 +175,27 @@ def test_a_crowd_is_cut_without_an_answer() -> None:
     crowd = [Connection(answering(), factory=first.factory) for _ in range(40)]
     assert crowd[-1].transport.aborted
     assert crowd[-1].output == b""
+
+
+def test_the_log_says_once_a_minute_that_clients_are_turned_away() -> None:
+    with capturedLogs() as events:
+        first = Connection(answering(), LIMITS)
+        crowd = [Connection(answering(), factory=first.factory) for _ in range(17)]
+        assert events == []
+        for connection in crowd[1:]:
+            connection.send(head())
+        assert len(events) == 1
+        first.advance(61)
+        crowd[1].sever()
+        Connection(answering(), factory=first.factory).send(head())
+    lines = [(event["log_level"], formatEvent(event)) for event in events]
+    said = (
+        "There are more than 2 connections (server.max_connections): clients are told to slow down"
+    )
+    assert lines == [
+        (LogLevel.warn, said),
+        (LogLevel.warn, f"{said} (15 more since the last such line)"),
+    ]
 
 
 def test_no_delayed_call_is_left_when_nobody_is_connected() -> None:
