@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from bleepstore.errors import InvalidRequest, OperationAborted, SourceChanged
+from bleepstore.errors import AccessDenied, InvalidRequest, OperationAborted, SourceChanged
 from bleepstore.interfaces.metadata import IMetadataReader
 from bleepstore.model.acl import Permission
 from bleepstore.model.checksums import Checksum
@@ -40,7 +40,8 @@ class Copies:
         :raises NoSuchBucket: source or destination.
         :raises NoSuchKey: the source; or If-Match on a destination that has no object.
         :raises NoSuchVersion: the source.
-        :raises AccessDenied: source or destination.
+        :raises AccessDenied: source or destination; or nobody signed, whatever the ACLs grant, as
+            in S3.
         :raises PreconditionFailed: of the source, or of the destination.
         :raises InvalidRequest: onto itself without a change, or a source over 5 GiB.
         :raises OperationAborted: the source changed again and again meanwhile.
@@ -49,6 +50,8 @@ class Copies:
         return await shield(self._copy(caller, request))
 
     async def _copy(self, caller: Caller, request: CopyRequest) -> Written:
+        if caller.account is None:
+            raise AccessDenied("Anonymous users cannot copy objects.  Please authenticate.")
         bucket = await self._destination(caller, request)
         for _ in range(ATTEMPTS):
             source = await self._sources.find(

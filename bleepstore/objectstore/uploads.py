@@ -177,7 +177,7 @@ class Uploads:
         require_bucket(bucket, caller, Permission.WRITE)
         if caller.account is None:
             raise AccessDenied(
-                "Anonymous users cannot initiate multipart uploads. Please authenticate."
+                "Anonymous users cannot initiate multipart uploads.  Please authenticate."
             )
         owner_id = caller.account.id
         upload = Upload(

@@ -296,6 +296,8 @@ def test_what_a_grant_on_a_bucket_allows(
             alice.put_bucket_acl(Bucket=bucket, AccessControlPolicy=given)
             if allowed(call):
                 found.add(what)
+        if caller == "anonymous":
+            expected = expected - {"copy into"}  # S3: "Anonymous users cannot copy objects"
         assert found == expected, caller
 
 

@@ -104,6 +104,19 @@ def test_the_copy_belongs_to_who_copies(world: World) -> None:
     assert view.acl == private_acl(BOB.id)
 
 
+def test_nobody_copies_without_signing(world: World) -> None:
+    """Not even where all may read the one and write the other."""
+    world.bucket("open", canned=CannedAcl.PUBLIC_READ_WRITE)
+    world.put("k", b"content", bucket="open", acl=RequestedAcl(canned=CannedAcl.PUBLIC_READ))
+    for source in ("open", "absent"):
+        request = CopyRequest(CopySource(source, "k"), "open", "copy")
+        with pytest.raises(AccessDenied) as refused:
+            run(world.store.copies.copy(world.caller(None), request))
+        assert refused.value.message == (
+            "Anonymous users cannot copy objects.  Please authenticate."
+        )
+
+
 def test_a_copy_onto_itself_must_change_something(world: World) -> None:
     world.put("k", b"body")
     with pytest.raises(InvalidRequest, match="to itself without changing"):
