@@ -33,7 +33,6 @@ _SENT = {
     "expires": b"Expires",
 }
 _OVERRIDES = {"response-" + name: name for name in _SENT}
-_OVERRIDE_NAMES = frozenset(_OVERRIDES)
 _UNSENDABLE = re.compile(r"[^ -~\x80-\xff]")
 
 
@@ -87,10 +86,20 @@ def response_overrides(query: Mapping[str, str]) -> dict[str, str]:
     """The ``response-*`` parameters of a read: lower-case header name → value; empty if none.
 
     :raises InvalidArgument: a control character, which could end the header and begin another, or
-        one that ISO-8859-1 does not have, in which S3 sends them.
+        one that ISO-8859-1 does not have, in which S3 sends them; or a header that cannot be
+        overridden.
     """
-    if not query or _OVERRIDE_NAMES.isdisjoint(query):
+    sent = [name for name in query if name.startswith("response-")]
+    if not sent:
         return {}
+    for name in sent:
+        if name not in _OVERRIDES:
+            raise InvalidArgument(
+                f"{name} is not in the set of overridable response headers. Please refer to the "
+                "S3 API documentation for a complete list of overridable response headers.",
+                ArgumentName=name,
+                ArgumentValue=query[name],
+            )
     overrides = {}
     for parameter, name in _OVERRIDES.items():
         value = query.get(parameter)

@@ -402,13 +402,16 @@ BY_NAME: dict[str, Operation] = {row.name: row for row in OPERATIONS}
 
 def resource_type(level: Level, subresource: str = "") -> str:
     """What S3 calls the thing in the ``ResourceType`` of an error: ``OBJECT``, ``BUCKETACL``."""
+    if subresource == "uploadId":
+        return "UPLOAD"
     return (level.value + subresource).upper()
 
 
 def _methods() -> dict[str, str]:
     methods: dict[str, set[str]] = {}
     for row in OPERATIONS:
-        if row.routable:  # a method that leads nowhere is not allowed
+        # What leads nowhere is not allowed; nor is PUT, of an upload without a part's number.
+        if row.routable and not row.parameter:
             methods.setdefault(resource_type(row.level, row.subresource), set()).add(row.method)
     return {resource: ", ".join(sorted(names)) for resource, names in methods.items()}
 

@@ -155,12 +155,18 @@ def test_a_description_is_sent_with_a_content_type_always() -> None:
 
 def test_overrides_replace_what_is_kept() -> None:
     overrides = response_overrides(
-        {"response-content-type": "a/b", "response-expires": "x", "response-foo": "y", "p": "q"}
+        {"response-content-type": "a/b", "response-expires": "x", "p": "q"}
     )
     assert overrides == {"content-type": "a/b", "expires": "x"}
     sent = description_headers(Description({"content-type": "c/d"}), overrides)
     assert sent == [(b"Content-Type", b"a/b"), (b"Expires", b"x")]
     assert response_overrides({}) == {}
+
+
+def test_other_headers_are_not_overridden() -> None:
+    with pytest.raises(errors.InvalidArgument, match="not in the set of overridable") as caught:
+        response_overrides({"response-content-type": "a/b", "response-etag": "y"})
+    assert caught.value.details == {"ArgumentName": "response-etag", "ArgumentValue": "y"}
 
 
 def test_overrides_are_sent_in_latin_1_and_what_is_kept_as_it_came() -> None:

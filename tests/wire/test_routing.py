@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bleepstore import errors
+from bleepstore.wire.errors import error_headers
 from bleepstore.wire.operations import BY_NAME, OPERATIONS, Level, Operation
 from bleepstore.wire.routing import UNKNOWN, Route, Router
 from tests.wire.oracle import MODEL
@@ -235,11 +236,18 @@ def test_a_subresource_never_becomes_a_plain_write(
 def test_a_part_number_without_an_upload_is_refused() -> None:
     for method, target in [
         ("PUT", "/b/k?partNumber=1"),
-        ("PUT", "/b/k?uploadId=x"),
         ("DELETE", "/b/k?partNumber=1"),
     ]:
         with pytest.raises(errors.InvalidArgument):
             route(method, target)
+
+
+def test_an_upload_is_not_put_without_a_part_number() -> None:
+    for source in ({}, {"x_amz_copy_source": "/a/b"}):
+        with pytest.raises(errors.MethodNotAllowed) as caught:
+            route("PUT", "/b/k?uploadId=x", **source)
+        assert caught.value.details == {"Method": "PUT", "ResourceType": "UPLOAD"}
+        assert error_headers(caught.value) == [(b"Allow", b"DELETE, GET, POST")]
 
 
 def test_conflicting_subresources_are_refused() -> None:
