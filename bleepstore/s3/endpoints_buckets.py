@@ -12,7 +12,7 @@ from bleepstore.s3.call import XML, Call, region_header
 from bleepstore.s3.documents import read_document
 from bleepstore.s3.serving import serves
 from bleepstore.wire.grants import requested_acl
-from bleepstore.wire.list_queries import buckets_query
+from bleepstore.wire.list_queries import buckets_query, require_region
 from bleepstore.wire.operations import Level
 from bleepstore.wire.xml_listings import list_buckets
 from bleepstore.wire.xml_requests import parse_create_bucket
@@ -36,6 +36,8 @@ class BucketEndpoints:
         page = BucketPage(())
         if query.region in ("", self._region):
             page = await self._buckets.list(call.caller, query.prefix, query.after, query.limit)
+        else:
+            require_region(query.region)
         call.xml(list_buckets(account, query, page))
 
     @serves(app, "CreateBucket")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from msgspec import Struct
 
+from bleepstore.errors import InvalidArgument
 from bleepstore.wire.parameters import (
     Query,
     integer,
@@ -15,6 +18,7 @@ from bleepstore.wire.parameters import (
 from bleepstore.wire.tokens import decode_token
 
 MAX_BUCKETS = 10_000
+_REGION = re.compile(r"[a-z]{2,3}(?:-[a-z]+)+-[0-9]")
 
 
 class BucketsQuery(Struct, frozen=True):
@@ -89,6 +93,17 @@ def buckets_query(query: Query) -> BucketsQuery:
         limit=integer(query, "max-buckets", MAX_BUCKETS, 1, MAX_BUCKETS),
         region=query.get("bucket-region", ""),
     )
+
+
+def require_region(name: str) -> None:
+    """What ListBuckets wants of a ``bucket-region`` in which no bucket here is.
+
+    :raises InvalidArgument: no region could have the name.
+    """
+    if _REGION.fullmatch(name) is None:
+        raise InvalidArgument(
+            f"Argument value {name} is not a valid AWS Region", ArgumentName="bucket-region"
+        )
 
 
 def objects_query(query: Query) -> ObjectsQuery:

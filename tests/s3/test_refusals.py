@@ -309,6 +309,15 @@ def test_the_hash_of_a_document_is_checked(server: Server) -> None:
     _refused(request, 400, "XAmzContentSHA256Mismatch")
 
 
+def test_buckets_are_listed_of_regions_alone(server: Server) -> None:
+    elsewhere = server.signed("GET", "/?bucket-region=eu-west-1")
+    assert elsewhere.status == 200
+    assert b"<Buckets></Buckets>" in elsewhere.sent
+    refused = _refused(server.signed("GET", "/?bucket-region=abc"), 400, "InvalidArgument")
+    assert refused.detail("Message") == "Argument value abc is not a valid AWS Region"
+    assert refused.detail("ArgumentName") == "bucket-region"
+
+
 def test_location_constraints(server: Server) -> None:
     def create(location: str, bucket: str = "new") -> FakeRequest:
         body = (
