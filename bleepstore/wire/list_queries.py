@@ -18,7 +18,7 @@ from bleepstore.wire.parameters import (
 from bleepstore.wire.tokens import decode_token
 
 MAX_BUCKETS = 10_000
-_REGION = re.compile(r"[a-z]{2,3}(?:-[a-z]+)+-[0-9]")
+_REGION = re.compile(r"[a-z]{2,4}(?:-[a-z]+)+-[0-9]")
 
 
 class BucketsQuery(Struct, frozen=True):
