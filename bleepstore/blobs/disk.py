@@ -13,9 +13,10 @@ from contextlib import suppress
 from threading import Event, Lock
 
 from bleepstore.directories import sync_directory
-from bleepstore.errors import InsufficientStorage
+from bleepstore.errors import InsufficientStorage, SlowDown, StoreError
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
 _IOV_MAX = os.sysconf("SC_IOV_MAX")
 _BUFFER = 256 * 1024
 
@@ -24,9 +25,15 @@ class UnusableStore(RuntimeError):
     """What is on the disk cannot be used as this store; the message says why and what to do."""
 
 
-def no_room(error: OSError) -> InsufficientStorage | None:
-    """The refusal that an error of the disk amounts to: full, over quota, or file too large."""
-    return InsufficientStorage() if error.errno in _NO_ROOM else None
+def refusal_of(error: OSError) -> StoreError | None:
+    """What an error of the system amounts to, if it is no defect.
+
+    InsufficientStorage: the disk is full, a quota used up, or the file may not grow.  SlowDown: no
+    more files can be open just now.
+    """
+    if error.errno in _NO_ROOM:
+        return InsufficientStorage()
+    return SlowDown() if error.errno in _NO_DESCRIPTOR else None
 
 
 def write_all(descriptor: int, pieces: Sequence[bytes | memoryview], offset: int) -> int:

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 
 from zope.interface import implementer
 
-from bleepstore.blobs.disk import FileLock, remove, require_writable
+from bleepstore.blobs.disk import FileLock, refusal_of, remove, require_writable
 from bleepstore.blobs.local_file import FileReader, FileWriter
 from bleepstore.blobs.local_layout import MARKER, BlobFiles
 from bleepstore.directories import make_directories
@@ -84,6 +84,10 @@ class LocalBlobStore:
             descriptor = os.open(self._files.path(blob_id), _READ_FLAGS)
         except FileNotFoundError:
             raise InternalError(f"there is no blob {blob_id}") from None
+        except OSError as error:
+            if (refusal := refusal_of(error)) is not None:
+                raise refusal from error
+            raise
         return FileReader(blob_id, descriptor, offset, length, self._threads, self._reads)
 
     async def delete(self, blob_id: str) -> None:

@@ -12,7 +12,7 @@ from threading import Lock
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from bleepstore.blobs.disk import no_room, remove, write_all
+from bleepstore.blobs.disk import refusal_of, remove, write_all
 from bleepstore.blobs.local_layout import BlobFiles
 from bleepstore.errors import InternalError
 from bleepstore.interfaces.blobs import IBlobReader, IBlobWriter
@@ -79,7 +79,7 @@ class FileWriter:
         try:
             function(*args)
         except OSError as error:
-            if (refusal := no_room(error)) is not None:
+            if (refusal := refusal_of(error)) is not None:
                 raise refusal from error
             raise
 

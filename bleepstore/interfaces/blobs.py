@@ -66,6 +66,7 @@ class IBlobWriter(Interface):
         that failed, or whose wait was cancelled, can only be followed by abort.
 
         :raises InsufficientStorage: there is no room.
+        :raises SlowDown: the process has no descriptor left.
         """
 
     def finish(md5: str = "") -> Awaitable[str]:
@@ -112,6 +113,7 @@ class IBlobStore(Interface):
         """Read ``length`` bytes from ``offset``.
 
         :raises InternalError: there is no such blob (its message names it for the log).
+        :raises SlowDown: the process has no descriptor left.
         """
 
     def delete(blob_id: str) -> Awaitable[None]:

@@ -51,7 +51,7 @@ class Acls:
             if grant.account_id and await self._accounts.by_id(grant.account_id) is None:
                 raise InvalidArgument(
                     "Invalid id",
-                    ArgumentName="CanonicalUser/ID",
+                    ArgumentName="CanonicalUser/ID" if requested.owner_id else "id",
                     ArgumentValue=grant.account_id,
                 )
         ids: dict[str, str] = {}

@@ -211,7 +211,7 @@ class Objects:
         version = require_version(
             found, caller, _READ, key, version_id, caller.expected_bucket_owner
         )
-        return ObjectAttributes(version, found.manifest.parts if found.manifest else ())
+        return ObjectAttributes(version, _parts(version, found.manifest or Manifest()))
 
     async def delete(
         self,
@@ -412,7 +412,7 @@ checksum of just these bytes if it is known."""
 def _choose(version: ObjectVersion, manifest: Manifest, request: ReadRequest) -> _Chosen:
     """Which bytes a read sends."""
     if request.part_number is not None:
-        return _part(version, manifest.parts, request.part_number)
+        return _part(version, _parts(version, manifest), request.part_number)
     size = version.size
     if request.choose_span is not None:
         span = request.choose_span(version)
@@ -420,6 +420,20 @@ def _choose(version: ObjectVersion, manifest: Manifest, request: ReadRequest) ->
             offset, length = span
             return offset, length, True, 0, version.checksum if length == size else None
     return 0, size, False, 0, version.checksum
+
+
+def _parts(version: ObjectVersion, manifest: Manifest) -> tuple[PartInfo, ...]:
+    """The parts of a multipart object, with their checksums if these are of its own algorithm.
+
+    They are of another where a copy was given a checksum of its own: its content is the source's.
+    """
+    algorithm = None if version.checksum is None else version.checksum.algorithm
+    return tuple(
+        part
+        if part.checksum is None or part.checksum.algorithm is algorithm
+        else PartInfo(part.number, part.size)
+        for part in manifest.parts
+    )
 
 
 def _part(version: ObjectVersion, parts: Sequence[PartInfo], number: int) -> _Chosen:

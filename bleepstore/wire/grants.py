@@ -44,7 +44,7 @@ class RequestedGrant(Struct, frozen=True):
 class RequestedAcl(Struct, frozen=True):
     """An ACL as asked for: ``canned``, or ``grants``.
 
-    :ivar owner_id: the owner that the XML names; empty from headers.
+    :ivar owner_id: the owner that the XML names, as it must; empty from headers.
     """
 
     canned: CannedAcl | None = None

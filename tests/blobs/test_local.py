@@ -15,7 +15,7 @@ from bleepstore.blobs import disk, local_file
 from bleepstore.blobs.disk import UnusableStore
 from bleepstore.blobs.local import READS, LocalBlobStore
 from bleepstore.blobs.local_layout import FORMAT
-from bleepstore.errors import InsufficientStorage, InternalError
+from bleepstore.errors import InsufficientStorage, InternalError, SlowDown
 from bleepstore.shares import MOST
 from bleepstore.streams.threads import ImmediateThreads
 from tests.blobs.worlds import files_of_at_most
@@ -159,6 +159,26 @@ def test_a_file_that_the_system_refuses_to_grow_is_insufficient_storage(world: W
         world.fill(writer, 5)
     world.run(writer.abort())
     assert world.ids() == set()
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE])
+def test_who_comes_while_no_more_files_can_be_open_is_told_to_slow_down(
+    world: World, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def exhausted(*arguments: Any) -> int:
+        raise OSError(code, os.strerror(code))
+
+    world.put(blob_id(1), b"kept")
+    writer = world.create(blob_id(2))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", exhausted)
+        with pytest.raises(SlowDown):
+            world.run(writer.write(b"x"))
+        with pytest.raises(SlowDown):
+            world.open(blob_id(1), 0, 4)
+    world.run(writer.abort())
+    assert world.get(blob_id(1), 0, 4) == b"kept"
+    assert world.ids() == {blob_id(1)}
 
 
 def test_other_errors_of_the_disk_are_not_taken_for_a_full_one(

@@ -124,9 +124,11 @@ def test_grantees_are_resolved_in_their_order(accounts: Accounts) -> None:
 
 
 def test_grantees_who_do_not_exist(accounts: Accounts) -> None:
-    with pytest.raises(InvalidArgument, match="Invalid id") as refused:
-        resolve(accounts, RequestedAcl(grants=(RequestedGrant(READ, account_id="gone"),)))
-    assert refused.value.details["ArgumentValue"] == "gone"
+    grants = (RequestedGrant(READ, account_id="gone"),)
+    for owner_id, argument in (("", "id"), (BOB.id, "CanonicalUser/ID")):  # by header, by XML
+        with pytest.raises(InvalidArgument, match="Invalid id") as refused:
+            resolve(accounts, RequestedAcl(grants=grants, owner_id=owner_id))
+        assert refused.value.details == {"ArgumentName": argument, "ArgumentValue": "gone"}
     with pytest.raises(UnresolvableGrantByEmailAddress):
         resolve(accounts, RequestedAcl(grants=(RequestedGrant(READ, email="x@example.com"),)))
 

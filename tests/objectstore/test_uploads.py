@@ -31,6 +31,7 @@ from bleepstore.model.objects import Description, Part, Upload
 from bleepstore.objectstore.requests import (
     Claims,
     CompleteRequest,
+    CopyRequest,
     PartCopyRequest,
     ReadRequest,
     UploadName,
@@ -414,6 +415,23 @@ def test_a_part_copied_from_a_multipart_object_gets_an_md5_of_its_own(world: Wor
     assert part.etag == md5(FIRST + LAST, usedforsecurity=False).hexdigest()
     complete(world, target, part)
     assert world.get("k") == FIRST + LAST
+
+
+def test_parts_show_no_checksum_that_a_copy_was_not_given(world: World) -> None:
+    upload = create(world)
+    last = put_part(world, upload, 2, LAST)
+    complete(world, upload, put_part(world, upload, 1, FIRST), last)
+    caller = world.caller(ALICE)
+    for algorithm, expected in ((None, last.checksum), (ChecksumAlgorithm.SHA256, None)):
+        request = CopyRequest(
+            CopySource("bucket", "k"), "bucket", "copy", checksum_algorithm=algorithm
+        )
+        run(world.store.copies.copy(caller, request))
+        attributes = run(world.store.objects.attributes(caller, "bucket", "copy"))
+        assert [part.size for part in attributes.parts] == [len(FIRST), len(LAST)]
+        assert attributes.parts[1].checksum == expected
+        head = run(world.store.objects.head(caller, ReadRequest("bucket", "copy", part_number=2)))
+        assert (head.length, head.checksum) == (len(LAST), expected)
 
 
 def test_what_cannot_be_copied_into_an_upload(world: World) -> None:
