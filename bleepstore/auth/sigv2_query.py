@@ -9,6 +9,7 @@ Source: "Signing and authenticating REST requests (AWS signature version 2)", Am
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Mapping
 from hmac import compare_digest, digest
@@ -25,7 +26,7 @@ from bleepstore.errors import AccessDenied, SignatureDoesNotMatch
 
 _REQUIRED = (b"AWSAccessKeyId", b"Signature", b"Expires")
 
-_SUBRESOURCES = frozenset(
+SUBRESOURCES = frozenset(
     b"accelerate acl analytics cors delete inventory lifecycle location logging metrics "
     b"notification object-lock partNumber policy replication requestPayment restore select "
     b"select-type storageClass tagging torrent uploadId uploads versionId versioning versions "
@@ -35,6 +36,9 @@ _SUBRESOURCES = frozenset(
 """The query parameters that are part of the signed resource."""
 
 _MAX_DIGITS = 12
+
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class LegacyClaim(Struct, frozen=True, kw_only=True):
@@ -65,11 +69,12 @@ def parse_legacy_claim(
     """The claim of a request whose query has AWSAccessKeyId or Signature.
 
     :param now: milliseconds since the epoch.
-    :raises AccessDenied: a parameter is missing or malformed, or the time has passed.
+    :raises AccessDenied: a parameter is missing or malformed, or the time has passed; or what
+        stands for a header could be none.
     :raises InvalidToken: a session token.
     :raises InvalidArgument: a bad x-amz-content-sha256.
     """
-    values = {name: unquote_to_bytes(value.replace(b"+", b" ")) for name, value in reversed(query)}
+    values = {name: _decoded(value) for name, value in reversed(query)}
     if not all(values.get(name) for name in _REQUIRED):
         raise AccessDenied(
             "Query-string authentication requires the Signature, Expires and AWSAccessKeyId "
@@ -77,13 +82,7 @@ def parse_legacy_claim(
         )
     refuse_token(values.get(b"x-amz-security-token", headers.get(b"x-amz-security-token")))
     expires = _expires(values[b"Expires"], now)
-    # SDKs move these headers into the query; one that was really sent wins.
-    moved = {
-        name: value
-        for name, value in values.items()
-        if name.startswith(b"x-amz-") or name in (b"content-type", b"content-md5")
-    }
-    signed = {**moved, **headers}
+    signed = {**_moved(query), **headers}  # a header that was really sent wins
     lines = [
         method,
         signed.get(b"content-md5", b""),
@@ -106,19 +105,19 @@ def parse_legacy_claim(
     )
 
 
-def verify_legacy(claim: LegacyClaim, secret: str, bucket: str) -> None:
+def verify_legacy(claim: LegacyClaim, secret: str, host_bucket: str) -> None:
     """Check a claim's signature.
 
-    :param bucket: that the request is for; where the host names it, it is signed before the path.
+    :param host_bucket: the bucket that the host names, which is signed before the path; empty
+        where the path names it.  To try both would let what was signed for ``/a/b/c`` be used for
+        ``c`` in another bucket.
     :raises SignatureDoesNotMatch: with what was signed here, for the client to compare.
     """
-    by_host = b"/%b%b" % (bucket.encode(), claim.path)
-    for resource in (claim.path, by_host):
-        text = claim.before_resource + resource + claim.parameters
-        expected = b64encode(digest(secret.encode(), text, "sha1"))
-        if compare_digest(expected, claim.signature):
-            return
-    text = claim.before_resource + claim.path + claim.parameters
+    resource = b"/%b%b" % (host_bucket.encode(), claim.path) if host_bucket else claim.path
+    text = claim.before_resource + resource + claim.parameters
+    expected = b64encode(digest(secret.encode(), text, "sha1"))
+    if compare_digest(expected, claim.signature):
+        return
     raise SignatureDoesNotMatch(
         None,
         AWSAccessKeyId=claim.access_key,
@@ -126,6 +125,31 @@ def verify_legacy(claim: LegacyClaim, secret: str, bucket: str) -> None:
         SignatureProvided=shown(claim.signature),
         StringToSignBytes=text.hex(" "),
     )
+
+
+def _moved(query: tuple[Pair, ...]) -> dict[bytes, bytes]:
+    """The headers that SDKs move into the query, by lower-case name; of repeated ones the first.
+
+    Whatever the request's reader may take for a header (``wire.presigned``) must be here, however
+    its name is spelled, or it would not be signed.  Each is one line of what is signed: what is
+    no name of a header, or has a line end, could pass for other lines.
+
+    :raises AccessDenied: there is such a one.
+    """
+    moved: dict[bytes, bytes] = {}
+    for name, value in query:
+        name = _decoded(name).lower()
+        if not (name.startswith(b"x-amz-") or name in (b"content-type", b"content-md5")):
+            continue
+        value = _decoded(value)
+        if _TOKEN.fullmatch(name) is None or _CONTROL.search(value):
+            raise AccessDenied("A parameter that stands for a header is malformed")
+        moved.setdefault(name, value)
+    return moved
+
+
+def _decoded(raw: bytes) -> bytes:
+    return unquote_to_bytes(raw.replace(b"+", b" "))
 
 
 def _expires(value: bytes, now: int) -> int:
@@ -142,11 +166,12 @@ def _expires(value: bytes, now: int) -> int:
 
 
 def _parameters(query: tuple[Pair, ...]) -> bytes:
-    """The signed sub-resources in order, their values decoded."""
+    """The signed sub-resources in order, names and values decoded: however a name is spelled, the
+    request's reader knows it."""
     found = sorted(
-        (name, unquote_to_bytes(value.replace(b"+", b" ")))
+        (known, _decoded(value))
         for name, value in query
-        if name in _SUBRESOURCES
+        if (known := _decoded(name)) in SUBRESOURCES
     )
     if not found:
         return b""

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hmac import compare_digest
+from urllib.parse import unquote_to_bytes
 
 from msgspec import Struct
 
@@ -141,13 +142,15 @@ def verify(claim: Claim, secret: str, keys: SigningKeys) -> Verified:
 
 
 def _query_mechanism(raw: bytes, query: tuple[Pair, ...]) -> frozenset[bytes] | None:
-    """The version whose parameters the query has, if any."""
-    if b"X-Amz-" in raw:
+    """The version whose parameters the query has, if any, however their names are spelled: a
+    presigned query under another spelling must not be a part of what a header signs."""
+    escaped = b"%" in raw
+    if escaped or b"X-Amz-" in raw:
         for name, _ in query:
-            if name in _VERSION_4:
+            if (unquote_to_bytes(name) if escaped else name) in _VERSION_4:
                 return _VERSION_4
-    if b"Signature" in raw or b"AWSAccessKeyId" in raw:
+    if escaped or b"Signature" in raw or b"AWSAccessKeyId" in raw:
         for name, _ in query:
-            if name in _VERSION_2:
+            if (unquote_to_bytes(name) if escaped else name) in _VERSION_2:
                 return _VERSION_2
     return None

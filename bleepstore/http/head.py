@@ -49,6 +49,8 @@ _HEAD: Final = re.compile(
 
 _REQUEST_LINE: Final = re.compile(rb"(" + _TCHAR + rb"++) ([^ \r\n]++) (HTTP/[0-9]\.[0-9])\r\n")
 
+_ABSOLUTE: Final = re.compile(rb"[A-Za-z]+://([^/?]*)")
+
 # uri-host [ ":" port ] (RFC 9110, section 7.2); empty where the target has no authority.
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+;=%\-]*+|\[[0-9A-Fa-f:.]++\])(?::[0-9]{0,5})?")
 
@@ -63,7 +65,8 @@ class Head:
     """A request's head, in the form in which it is served.
 
     :ivar minor: of HTTP/1.x: 0 or 1.
-    :ivar headers: lower-case names and values stripped of blanks, in order.
+    :ivar headers: lower-case names and values stripped of blanks, in order; the host is that of
+        the target, where it names one.
     :ivar fields: the same by name, repeated ones joined with a comma (RFC 9110, section 5.3).
     :ivar length: bytes of the body, or None for chunked transfer coding.
     :ivar keep_alive: whether the client means to go on with the connection.
@@ -145,11 +148,14 @@ class HeadParser:
         headers = self._split(head if target.isascii() else _without_target(head, match))
         if len(headers) > self._max_headers:
             raise RequestHeaderSectionTooLarge
+        authority = b"" if target.startswith(b"/") else _authority(target)
         fields = dict(headers)
         if len(fields) != len(headers):
             fields = _joined(headers)
         parsed = Head(method, target, 1 if version == b"1" else 0, headers, fields)
         self._interpret(parsed)
+        if authority:
+            _replace_host(parsed, authority)
         return parsed
 
     def _split(self, head: bytes) -> list[Header]:
@@ -216,6 +222,30 @@ class HeadParser:
         expectation = field(b"expect")
         if expectation is not None and head.minor == 1:
             head.expectation = expectation.lower()
+
+
+def _authority(target: bytes) -> bytes:
+    """The authority of a target in absolute-form.
+
+    :raises BadRequest: it has none, or user information before it.
+    """
+    match = _ABSOLUTE.match(target)
+    authority = b"" if match is None else match.group(1)
+    if not authority or _HOST.fullmatch(authority) is None:
+        raise BadRequest("The authority of the request target is malformed.")
+    return authority
+
+
+def _replace_host(head: Head, authority: bytes) -> None:
+    """A server "MUST ignore the received Host header field (if any) and instead replace it with
+    the host information of the request-target" (RFC 9112, section 3.2.2).
+
+    Were the one signed and the other served, a signature would be good for any bucket that a host
+    can name.
+    """
+    head.headers = [field for field in head.headers if field[0] != b"host"]
+    head.headers.append((b"host", authority))
+    head.fields[b"host"] = authority
 
 
 def _without_target(head: bytes, match: re.Match[bytes]) -> bytes:

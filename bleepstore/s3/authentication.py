@@ -44,7 +44,7 @@ class Authentication:
         if credential is None:
             raise InvalidAccessKeyId(AWSAccessKeyId=claim.access_key)
         if isinstance(claim, LegacyClaim):
-            verify_legacy(claim, credential.secret_key, call.bucket)
+            verify_legacy(claim, credential.secret_key, call.bucket if call.by_host else "")
             call.payload = claim.payload
         else:
             verified = verify(claim, credential.secret_key, self._keys)

@@ -48,6 +48,7 @@ class Call:
         presigned request carries in its query.
     :ivar operation: name for log and metrics; empty until it was routed.
     :ivar template: of the path, for metrics.
+    :ivar by_host: whether the host names the bucket, not the path.
     :ivar query: parameters by name, decoded.
     :ivar access_key: whose key the request names, verified or not; empty for none.
     :ivar caller: who asks; there is nobody before the request was authenticated.
@@ -64,6 +65,7 @@ class Call:
         "access_key",
         "at",
         "bucket",
+        "by_host",
         "caller",
         "chunk_signatures",
         "error",
@@ -87,6 +89,7 @@ class Call:
         self.template = "/"
         self.bucket = ""
         self.key = ""
+        self.by_host = False
         self.query: Mapping[str, str] = {}
         self.access_key = ""
         self.payload: Payload = UNSIGNED

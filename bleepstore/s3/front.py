@@ -142,6 +142,7 @@ class S3Front:
         call.template = TEMPLATES[operation.level]
         call.bucket = route.bucket
         call.key = route.key
+        call.by_host = route.by_host
         call.query = route.query
         call.headers = route.headers
         endpoint = self._endpoints.get(operation.name)

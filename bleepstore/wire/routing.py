@@ -37,6 +37,7 @@ class Route(Struct, frozen=True):
     :ivar operation: may be one that is not ``served``: answer NotImplemented, touch nothing.
     :ivar bucket: empty at service level.
     :ivar key: empty at service and bucket level.
+    :ivar by_host: whether the host names the bucket, not the path.
     :ivar query: parameters by name, decoded; of repeated ones the first.
     :ivar headers: as sent, and for a presigned request also those that its query carries
         (``presigned``).  The signature is checked against what was sent; whatever reads the
@@ -48,6 +49,7 @@ class Route(Struct, frozen=True):
     key: str
     query: dict[str, str]
     headers: Headers
+    by_host: bool = False
 
 
 _Selector = tuple[Level, str, str]
@@ -121,7 +123,8 @@ class Router:
         bucket = self._hosts.get(host)
         if bucket is None:
             bucket = self._bucket_of_host(host)
-        if bucket:
+        by_host = bucket != ""
+        if by_host:
             raw_key = path[1:]
         else:
             raw_bucket, _, raw_key = path[1:].partition(b"/")
@@ -144,7 +147,7 @@ class Router:
             raise _refused_method(level, _subresource(query), method, headers)
         if b"x-amz-copy-source" in headers:
             operation = _COPY_OF.get(operation.name, operation)
-        return Route(operation, bucket, key, query, headers)
+        return Route(operation, bucket, key, query, headers, by_host)
 
     def _bucket_of_host(self, host: bytes) -> str:
         """The bucket that a Host names, empty for path style; remembered for a bounded number."""

@@ -12,9 +12,15 @@ from botocore.config import Config
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bleepstore.auth.sigv2_query import LegacyClaim, parse_legacy_claim, verify_legacy
+from bleepstore.auth.sigv2_query import (
+    SUBRESOURCES,
+    LegacyClaim,
+    parse_legacy_claim,
+    verify_legacy,
+)
 from bleepstore.auth.sigv4 import parse_claim
 from bleepstore.errors import AccessDenied, InvalidToken, SignatureDoesNotMatch, StoreError
+from bleepstore.wire.operations import OPERATIONS
 
 SECRET = "bleepstore-secret"
 
@@ -46,13 +52,15 @@ def test_what_botocore_presigns_is_verified(key: str, style: str) -> None:
     target = presigned("get_object", {"Bucket": "bucket", "Key": key}, style)
     claim = claim_of(b"GET", target)
     assert claim.access_key == "bleepstore"
-    verify_legacy(claim, SECRET, "bucket")
+    host_bucket, other = ("bucket", "") if style == "virtual" else ("", "bucket")
+    verify_legacy(claim, SECRET, host_bucket)
+    for secret, bucket in ((SECRET + "x", host_bucket), (SECRET, other)):
+        with pytest.raises(SignatureDoesNotMatch):
+            verify_legacy(claim, secret, bucket)
     with pytest.raises(SignatureDoesNotMatch):
-        verify_legacy(claim, SECRET + "x", "bucket")
+        verify_legacy(claim_of(b"DELETE", target), SECRET, host_bucket)
     with pytest.raises(SignatureDoesNotMatch):
-        verify_legacy(claim_of(b"DELETE", target), SECRET, "bucket")
-    with pytest.raises(SignatureDoesNotMatch):
-        verify_legacy(claim_of(b"GET", target.replace(b"?", b"x?")), SECRET, "bucket")
+        verify_legacy(claim_of(b"GET", target.replace(b"?", b"x?")), SECRET, host_bucket)
 
 
 def test_overrides_and_sub_resources_are_signed() -> None:
@@ -60,26 +68,74 @@ def test_overrides_and_sub_resources_are_signed() -> None:
         "get_object",
         {"Bucket": "b", "Key": "k", "ResponseContentType": "text/plain; x=y", "PartNumber": 3},
     )
-    verify_legacy(claim_of(b"GET", target), SECRET, "b")
+    verify_legacy(claim_of(b"GET", target), SECRET, "")
     changed = target.replace(b"text%2Fplain", b"text%2Fhtml")
     with pytest.raises(SignatureDoesNotMatch):
-        verify_legacy(claim_of(b"GET", changed), SECRET, "b")
+        verify_legacy(claim_of(b"GET", changed), SECRET, "")
 
 
 def test_headers_that_were_moved_into_the_query_are_signed() -> None:
     target = presigned(
         "put_object", {"Bucket": "b", "Key": "k", "ACL": "public-read", "Metadata": {"a": "b"}}
     )
-    verify_legacy(claim_of(b"PUT", target), SECRET, "b")
+    verify_legacy(claim_of(b"PUT", target), SECRET, "")
     with pytest.raises(SignatureDoesNotMatch):
-        verify_legacy(claim_of(b"PUT", target.replace(b"=public-read", b"=private")), SECRET, "b")
+        verify_legacy(claim_of(b"PUT", target.replace(b"=public-read", b"=private")), SECRET, "")
 
 
 def test_an_amz_header_that_was_not_signed_breaks_the_signature() -> None:
     target = presigned("put_object", {"Bucket": "b", "Key": "k"})
     claim = claim_of(b"PUT", target, (b"x-amz-acl", b"public-read"))
     with pytest.raises(SignatureDoesNotMatch):
-        verify_legacy(claim, SECRET, "b")
+        verify_legacy(claim, SECRET, "")
+
+
+@pytest.mark.parametrize(
+    "added",
+    [
+        b"x-amz-copy-source=/b/secret",
+        b"X-Amz-Copy-Source=/b/secret",
+        b"x%2Damz-acl=public-read",
+        b"X%2dAmz%2DAcl=public-read",
+        b"acl",
+        b"%61cl",
+        b"upload%49d=u",
+        b"response-content-typ%65=text/html",
+    ],
+)
+def test_nothing_that_is_obeyed_can_be_added_whatever_its_spelling(added: bytes) -> None:
+    target = presigned("put_object", {"Bucket": "b", "Key": "k"})
+    with pytest.raises(SignatureDoesNotMatch):
+        verify_legacy(claim_of(b"PUT", target + b"&" + added), SECRET, "")
+    with pytest.raises(SignatureDoesNotMatch):  # the first counts
+        verify_legacy(claim_of(b"PUT", target.replace(b"?", b"?" + added + b"&")), SECRET, "")
+
+
+def test_every_sub_resource_that_is_served_is_signed() -> None:
+    """But the form of a listing, and what needs the signed ``x-amz-object-attributes``."""
+    served = {name for row in OPERATIONS if row.served for name in (row.subresource, row.parameter)}
+    assert {name.encode() for name in served if name} - SUBRESOURCES == {
+        b"list-type",
+        b"attributes",
+    }
+
+
+@pytest.mark.parametrize(
+    "moved",
+    [
+        b"content-type=%0A2000%0A/b/k",
+        b"Content-Type=a%0Db",
+        b"content-md5=%0A",
+        b"x-amz-meta-a=b%00c",
+        b"x-amz-acl%3Aprivate%0Ax-amz-meta-a=b",
+        b"x-amz-meta-a%3Ab=c",
+    ],
+)
+def test_what_stands_for_a_header_is_one_line_of_what_is_signed(moved: bytes) -> None:
+    """Else a value could pass for lines of another request, which was signed for other ends: one
+    that overrides the content type, say, with the text of a user."""
+    with pytest.raises(AccessDenied):
+        legacy(b"AWSAccessKeyId=a&Signature=s&Expires=2000&" + moved)
 
 
 def legacy(query: bytes, now: int = 1_000_000) -> LegacyClaim:
@@ -120,7 +176,7 @@ def test_a_session_token_is_refused() -> None:
 @given(st.binary(max_size=200))
 def test_any_query_is_refused_or_read(raw: bytes) -> None:
     try:
-        verify_legacy(legacy(b"AWSAccessKeyId=a&Signature=s&Expires=2000&" + raw), SECRET, "b")
+        verify_legacy(legacy(b"AWSAccessKeyId=a&Signature=s&Expires=2000&" + raw), SECRET, "")
     except StoreError:
         return
     raise AssertionError("nobody signed this")

@@ -57,6 +57,16 @@ def test_a_longer_validity_than_was_signed_does_not_match() -> None:
     )
 
 
+@pytest.mark.parametrize("name", [b"X%2DAmz-Algorithm", b"%58-Amz-Credential", b"Signatur%65"])
+def test_a_presigned_query_is_one_however_its_names_are_spelled(name: bytes) -> None:
+    """Or what was presigned for a second could be sent with the same signature in a header, where
+    it is good for a quarter of an hour."""
+    target = b"/bucket/key?" + name + b"=x"
+    authorization = (b"authorization", b"AWS4-HMAC-SHA256 Credential=x")
+    assert refusal([HOST, authorization], target).code == "InvalidArgument"
+    assert refusal([HOST], target).code in ("AuthorizationQueryParametersError", "AccessDenied")
+
+
 def test_it_is_valid_to_the_last_second_and_no_longer() -> None:
     target = presigned(time=NOW, expires=60)
     verified([HOST], target, now=NOW + MINUTE)

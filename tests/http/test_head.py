@@ -44,13 +44,28 @@ def test_values_keep_bytes_above_ascii() -> None:
         b"/caf\xc3\xa9?\xf0\x9f\x98\x80",
         b'/a|{}"<>^`\\',
         b"http://a/b",
-        b"HTTPS://a:9000/b?c",
+        b"HTTPS://a/b?c",
     ],
 )
 def test_targets_are_taken_as_they_were_sent(target: bytes) -> None:
     head = parse(b"X: 1", line=b"GET " + target + b" HTTP/1.1")
     assert head.target == target
-    assert head.headers == [(b"host", b"a"), (b"x", b"1")]
+    assert sorted(head.headers) == [(b"host", b"a"), (b"x", b"1")]
+
+
+@pytest.mark.parametrize("target", [b"http://b:80/k", b"HTTPS://b:80", b"http://b:80?x"])
+def test_the_host_of_an_absolute_target_replaces_the_one_that_was_sent(target: bytes) -> None:
+    for host in (b"Host: a", b"Host: b:80"):
+        head = parse(line=b"GET " + target + b" HTTP/1.1", host=host)
+        assert head.headers == [(b"host", b"b:80")]
+        assert head.fields == {b"host": b"b:80"}
+    assert PARSER.parse(b"GET " + target + b" HTTP/1.0\r\n\r\n").fields == {b"host": b"b:80"}
+
+
+@pytest.mark.parametrize("target", [b"http:///k", b"http://?x", b"http://", b"http://u@b/k"])
+def test_an_absolute_target_names_a_host_and_nobody(target: bytes) -> None:
+    with pytest.raises(BadRequest):
+        parse(line=b"GET " + target + b" HTTP/1.1")
 
 
 @pytest.mark.parametrize(

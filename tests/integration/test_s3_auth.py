@@ -477,6 +477,44 @@ def test_virtual_host_style_is_signed_as_it_is(world: World, shared: str) -> Non
     assert send(raw.port, "GET", target, {"host": f"127.0.0.1:{raw.port}"}).status == 403
 
 
+def test_a_signature_for_a_bucket_is_good_for_no_other(world: World, shared: str) -> None:
+    """Whatever the Host header says: an absolute target names the host that is served."""
+    raw = world.raw("alice")
+    other = f"other.localhost:{world.port}"
+    raw.host = other
+    target = raw.presigned("GET", "/k")
+    moved = f"http://{shared}.localhost:{world.port}{target}"
+    assert send(raw.port, "GET", moved, {"host": other}).error == (403, "SignatureDoesNotMatch")
+    raw.host = f"{shared}.localhost:{world.port}"
+    target = raw.presigned("GET", "/k")
+    absolute = f"http://{raw.host}{target}"
+    for host in (raw.host, other):
+        assert send(raw.port, "GET", absolute, {"host": host}).body == b"body"
+
+
+def test_what_an_old_presigned_url_does_not_sign_is_not_obeyed(world: World, shared: str) -> None:
+    client = world.client("alice", "s3")
+    host = {"host": f"127.0.0.1:{world.port}"}
+
+    def url(operation: str, key: str) -> str:
+        made = client.generate_presigned_url(operation, Params={"Bucket": shared, "Key": key})
+        parts = urlsplit(made)
+        return f"{parts.path}?{parts.query}"
+
+    put = {**host, "content-length": "0"}
+    for added in (f"X-Amz-Copy-Source=/{shared}/k", "x-amz%2Dacl=public-read", "%61cl"):
+        answer = send(world.port, "PUT", f"{url('put_object', 'mine')}&{added}", put)
+        assert answer.error == (403, "SignatureDoesNotMatch"), added
+    assert world.raw("alice").request("HEAD", f"/{shared}/mine").status == 404
+    # Signed for the key SHARED/k, and for a bucket that the path names.
+    _, _, query = url("get_object", f"{shared}/k").partition("?")
+    answer = send(world.port, "GET", f"/{shared}/k?{query}", host)
+    assert answer.error == (403, "SignatureDoesNotMatch")
+    by_host = {"host": f"{shared}.localhost:{world.port}"}
+    answer = send(world.port, "GET", url("get_object", "k"), by_host)
+    assert answer.error == (403, "SignatureDoesNotMatch")
+
+
 # Anonymous
 
 
