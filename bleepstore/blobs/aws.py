@@ -55,13 +55,19 @@ class AwsBlobStore(CloudStore):
     """Objects in one bucket, below a prefix.
 
     :param parts: what is to be stopped with the store: connections and credentials.
+    :param where: see :class:`CloudStore`.
     """
 
     def __init__(
-        self, calls: AwsCalls, prefix: str, clock: IReactorTime, parts: Sequence[IPart] = ()
+        self,
+        calls: AwsCalls,
+        prefix: str,
+        clock: IReactorTime,
+        parts: Sequence[IPart] = (),
+        where: str = "",
     ) -> None:
         names = CloudNames(prefix, fits_in_utf8(LONGEST_NAME))
-        super().__init__(names, clock, calls.check, parts)
+        super().__init__(names, clock, calls.check, parts, where)
         self.calls = calls
         self.cutting = DeferredSemaphore(CUTTING)
         self._turns = Turns()

@@ -83,4 +83,4 @@ def aws_store(
         policy,
     )
     calls = AwsCalls(service, origin, base, config.bucket)
-    return AwsBlobStore(calls, config.prefix, clock, (near, client))
+    return AwsBlobStore(calls, config.prefix, clock, (near, client), f"aws:{config.bucket}")

@@ -70,13 +70,19 @@ class AzureBlobStore(CloudStore):
 
     :param prefix: put before every name.
     :param parts: what is to be stopped with the store: connections and credentials.
+    :param where: see :class:`CloudStore`.
     """
 
     def __init__(
-        self, calls: AzureCalls, prefix: str, clock: IReactorTime, parts: Sequence[IPart] = ()
+        self,
+        calls: AzureCalls,
+        prefix: str,
+        clock: IReactorTime,
+        parts: Sequence[IPart] = (),
+        where: str = "",
     ) -> None:
         names = CloudNames(prefix, allowed_name)
-        super().__init__(names, clock, lambda: calls.check(names.reserved), parts)
+        super().__init__(names, clock, lambda: calls.check(names.reserved), parts, where)
         self._calls = calls
         self._uploads = names.reserved + "uploads/"
         self._share = Share(CHUNKS // FACTOR)

@@ -49,4 +49,5 @@ def azure_store(
     if account.key:
         sources = CopySourceAuthorizer(account.name, account.key, config.container, now)
     calls = AzureCalls(service, sources, origin, base, config.container)
-    return AzureBlobStore(calls, config.prefix, clock, (near, client))
+    where = f"azure:{config.container}@{account.name}"
+    return AzureBlobStore(calls, config.prefix, clock, (near, client), where)

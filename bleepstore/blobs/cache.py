@@ -172,10 +172,11 @@ class CachedStore:
     """Reads by way of the cache; all else is the store's own."""
 
     def __init__(self, store: Any, blocks: Blocks) -> None:
-        """:param store: an IInPlaceStore and IPart."""
+        """:param store: a CloudStore that is an IInPlaceStore and IPart."""
         self._store = store
         self.blocks = blocks
         self.capabilities: BlobCapabilities = store.capabilities
+        self.site: str = store.site
 
     async def start(self) -> None:
         """See :class:`IPart`."""

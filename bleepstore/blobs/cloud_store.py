@@ -28,6 +28,8 @@ class CloudStore:
     :param names: which objects have.
     :param ask: asks the cloud whether it can be used; raises what is wrong.
     :param parts: what is to be stopped with the store: connections and credentials.
+    :param where: the cloud and the bucket, as an index remembers them.
+    :ivar site: the same with the prefix: what names are taken from.
     """
 
     capabilities = BlobCapabilities(inline_small=False, in_place=True)
@@ -38,8 +40,10 @@ class CloudStore:
         clock: IReactorTime,
         ask: Callable[[], Awaitable[None]],
         parts: Sequence[IPart] = (),
+        where: str = "",
     ) -> None:
         self._names = names
+        self.site = f"{where}/{names.prefix}"
         self._parts = parts
         self._reachability = Reachability(clock, ask)
         self._began: Began | None = None

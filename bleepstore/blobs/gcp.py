@@ -69,6 +69,7 @@ class GcpBlobStore(CloudStore):
     :param bucket: of the cloud.
     :param prefix: put before every name.
     :param parts: what is to be stopped with the store: connections and credentials.
+    :param where: see :class:`CloudStore`.
     """
 
     def __init__(
@@ -78,9 +79,10 @@ class GcpBlobStore(CloudStore):
         prefix: str,
         clock: IReactorTime,
         parts: Sequence[IPart] = (),
+        where: str = "",
     ) -> None:
         names = CloudNames(prefix, allowed_name)
-        super().__init__(names, clock, lambda: calls.check(names.reserved), parts)
+        super().__init__(names, clock, lambda: calls.check(names.reserved), parts, where)
         self._calls = calls
         self._bucket = bucket
         self._uploads = names.reserved + "uploads/"

@@ -59,4 +59,5 @@ def gcp_store(
         policy,
     )
     calls = GcpCalls(service, origin, base, config.bucket, config.project)
-    return GcpBlobStore(calls, config.bucket, config.prefix, clock, (near, client))
+    where = f"gcp:{config.bucket}"
+    return GcpBlobStore(calls, config.bucket, config.prefix, clock, (near, client), where)

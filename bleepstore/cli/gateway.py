@@ -20,7 +20,7 @@ BACKENDS = ("aws", "gcp", "azure")
 class Order(Struct, frozen=True):
     """What is to be done.
 
-    :ivar command: ``import`` or ``check``.
+    :ivar command: ``import``, ``check`` or ``moved``.
     :ivar prefix: of names, after the configured one.
     """
 
@@ -62,7 +62,12 @@ def _parser() -> argparse.ArgumentParser:
     checking = commands.add_parser(
         "check", help="compare index and cloud; the exit status is 1 if they differ"
     )
-    for command in (importing, checking):
+    moving = commands.add_parser(
+        "moved",
+        help="take the objects of the index to lie in the configured bucket from now on, to which "
+        "they were copied under the same names",
+    )
+    for command in (importing, checking, moving):
         command.add_argument("--config", help="configuration file [default: bleepstore.yaml]")
         command.add_argument(
             "--backend", choices=BACKENDS, help="in place of the configured storage.backend"

@@ -22,6 +22,7 @@ from bleepstore.metadata.machine import StateMachine
 from bleepstore.metadata.queries import Queries
 from bleepstore.metadata.reader import Reader
 from bleepstore.metadata.readers import ReaderPool
+from bleepstore.metadata.site import Site
 from bleepstore.metadata.snapshot import Snapshot
 from bleepstore.model.commands import AnyCommand, Result
 
@@ -55,6 +56,7 @@ class SqliteMetadata(Queries):
         """
         self._database = database = Database(path)
         self.machine = StateMachine(lambda: database.writer)
+        self.site = Site(lambda: database.writer)
         self._threads = threads
         connection = database.open_reader()
         self._snapshot = Snapshot(connection, clock)

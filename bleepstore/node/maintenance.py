@@ -1,4 +1,4 @@
-"""What is done to the index of a gateway while no server runs: import and check.
+"""What is done to the index of a gateway while no server runs: import, check, and moved.
 
 Composition, as ``tree`` is for a server: the same stores, under the same locks, and a use case.
 """
@@ -20,6 +20,7 @@ from bleepstore.interfaces.lifecycle import IPart
 from bleepstore.model.commands import Epoch, OpenEpoch
 from bleepstore.node.clouds import build_cloud, wall_clock
 from bleepstore.node.problems import StartError
+from bleepstore.node.sites import require_moved, require_site
 from bleepstore.node.stores import build_metadata, lock_data
 from bleepstore.node.usecases import credentials_of
 from bleepstore.objectstore.accounts import Accounts
@@ -63,7 +64,7 @@ async def maintain(
     watcher: Watcher,
     say: Callable[[str], None],
 ) -> int:
-    """Run ``import`` or ``check``; gives the exit status.
+    """Run ``import``, ``check`` or ``moved``; gives the exit status.
 
     :param say: takes the lines of the result.
     :raises StartError: the stores cannot be used, or a server uses them.
@@ -74,6 +75,11 @@ async def maintain(
         threads = ReactorThreads(reactor)
         metadata = build_metadata(config, reactor, threads, threads)
         store = build_cloud(config, reactor, threads)
+        if command == "moved":
+            before = require_moved(config, metadata, store)
+            say(f"the objects of {before} are taken to lie in {store.site} from now on")
+            return 0
+        require_site(config, metadata, store)
         parts: tuple[IPart, ...] = (threads, metadata, store)
         for part in parts:
             await part.start()
@@ -103,7 +109,7 @@ async def maintain(
             root.id,
             config.server.region,
         )
-        return await _import(importing, config, prefix, reactor, watcher, say)
+        return await _import(importing, config, store.site, prefix, reactor, watcher, say)
     except StoreError as error:
         raise StartError(f"{error.code}: {error}") from error
     finally:
@@ -117,13 +123,14 @@ async def maintain(
 async def _import(
     importing: Importing,
     config: Config,
+    site: str,
     prefix: str,
     reactor: IReactorTime,
     watcher: Watcher,
     say: Callable[[str], None],
 ) -> int:
     path = f"{config.metadata.sqlite.path}.import"
-    of = repr((config.storage.backend, _place_of(config), prefix))
+    of = repr((site, prefix))
     kept = _read_cursor(path)
     after = kept.after if kept is not None and kept.of == of else ""
     if after:
@@ -161,15 +168,6 @@ async def _check(
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(found.items()))
     say(f"{comparison.compared} objects compared: {kinds or 'index and cloud agree'}")
     return 1 if found else 0
-
-
-def _place_of(config: Config) -> tuple[str, str]:
-    storage = config.storage
-    if storage.backend == "aws":
-        return storage.aws.bucket, storage.aws.prefix
-    if storage.backend == "gcp":
-        return storage.gcp.bucket, storage.gcp.prefix
-    return storage.azure.container, storage.azure.prefix
 
 
 def _read_cursor(path: str) -> Cursor | None:

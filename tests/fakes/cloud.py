@@ -130,6 +130,7 @@ class FakeInPlaceStore:
     """See :class:`IInPlaceStore`."""
 
     capabilities = BlobCapabilities(inline_small=False, in_place=True)
+    site = "fake:cloud/"
 
     def __init__(self, cloud: Cloud, prefix: str = "") -> None:
         self._cloud = cloud

@@ -113,6 +113,32 @@ def test_drift_is_reported(place: Place) -> None:
     ]
 
 
+def test_another_place_than_that_of_the_index_is_noticed(place: Place) -> None:
+    with place.front as front:
+        s3 = client_of(front)
+        s3.create_bucket(Bucket="bucket")
+        s3.put_object(Bucket="bucket", Key="key", Body=b"ours")
+        s3.close()
+    place.cloud.create_bucket(Bucket="copy")
+    place.front.settings["storage"]["aws"]["bucket"] = "copy"
+    with pytest.raises(RuntimeError, match="is the index of objects in aws:backing/gateway/"):
+        place.front.start()
+    for command in ("check", "import"):
+        status, said = place.gateway(command)
+        assert status == 1
+        assert "run bleepstore gateway moved" in said
+    name = f"{PREFIX}bucket/key"
+    place.cloud.copy_object(Bucket="copy", Key=name, CopySource={"Bucket": BUCKET, "Key": name})
+    status, said = place.gateway("moved")
+    assert status == 0
+    assert "taken to lie in aws:copy/gateway/" in said
+    assert place.gateway("check") == (0, "1 objects compared: index and cloud agree\n")
+    with place.front as front:
+        s3 = client_of(front)
+        assert s3.get_object(Bucket="bucket", Key="key")["Body"].read() == b"ours"
+        s3.close()
+
+
 def test_an_order_that_makes_no_sense_is_refused(place: Place) -> None:
     assert place.gateway("import", "--backend", "floppy")[0] == 2
     assert place.gateway("tidy")[0] == 2
