@@ -24,11 +24,12 @@ from bleepstore import __version__
 from bleepstore.config.load import load
 from bleepstore.config.problems import ConfigError
 from bleepstore.config.sections import Config
+from bleepstore.node.clocks import wall_clock
 from bleepstore.node.ending import exit_with
 from bleepstore.node.problems import StartError
 from bleepstore.node.reactor import INodeReactor
 from bleepstore.node.signals import stop_once
-from bleepstore.node.tree import Node, wall_clock
+from bleepstore.node.tree import Node
 from bleepstore.observability.destinations import (
     EventDestination,
     FileDestination,
@@ -52,7 +53,11 @@ class Options(UsageOptions):
     After parsing, :attr:`config` is the configuration from all sources.
     """
 
-    longdesc = "Serve the S3 API. Every setting is described in docs/configuration.md."
+    longdesc = (
+        "Serve the S3 API. Every setting is described in docs/configuration.md. To ask a cluster "
+        "or to change it: bleepstore cluster --help. To index or check the cloud behind a gateway: "
+        "bleepstore gateway --help."
+    )
 
     optParameters = [  # noqa: RUF012  Twisted's way of declaring them
         ["config", None, None, "Configuration file [default: bleepstore.yaml, if there is one]"],

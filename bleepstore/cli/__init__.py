@@ -1,2 +1,2 @@
-"""Tools beside the server: ``cluster`` is a command of ``bleepstore``, the others are run as
-``python -m bleepstore.cli.NAME``."""
+"""Tools beside the server: ``cluster`` and ``gateway`` are commands of ``bleepstore``,
+``configuration_page`` is run as ``python -m bleepstore.cli.configuration_page``."""

@@ -120,8 +120,8 @@ def _type(field: Declared) -> str:
     if field.type is str or get_origin(field.type) is tuple or (least is None and most is None):
         return described
     if most is None:
-        return f"{described}, at least {least:g}"
-    return f"{described}, {least:g} to {most:.15g}"
+        return f"{described}, at least {least:.15g}"
+    return f"{described}, {least:.15g} to {most:.15g}"
 
 
 def _describe(kind: Any) -> str:

@@ -12,9 +12,9 @@ from msgspec import Struct
 from bleepstore.config.load import load
 from bleepstore.config.problems import ConfigError
 from bleepstore.config.sections import Config
+from bleepstore.config.storage_sections import CLOUDS
 
 NAME = "bleepstore gateway"
-BACKENDS = ("aws", "gcp", "azure")
 
 
 class Order(Struct, frozen=True):
@@ -42,7 +42,7 @@ def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> Order:
         lines = "\n  ".join(error.problems)
         print(f"{NAME}: the configuration cannot be used:\n  {lines}", file=sys.stderr)
         raise SystemExit(1) from None
-    if config.storage.backend not in BACKENDS:
+    if config.storage.backend not in CLOUDS:
         print(f"{NAME}: storage.backend is no cloud", file=sys.stderr)
         raise SystemExit(1)
     if config.metadata.engine != "sqlite":
@@ -52,8 +52,10 @@ def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> Order:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=NAME, description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
+    parser = argparse.ArgumentParser(
+        prog=NAME, description="Index or check what lies in the cloud, while no server runs."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     importing = commands.add_parser(
         "import",
         help="index what the cloud holds already; may be broken off, and begun again",
@@ -70,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in (importing, checking, moving):
         command.add_argument("--config", help="configuration file [default: bleepstore.yaml]")
         command.add_argument(
-            "--backend", choices=BACKENDS, help="in place of the configured storage.backend"
+            "--backend", choices=CLOUDS, help="in place of the configured storage.backend"
         )
     return parser
 
@@ -88,13 +90,16 @@ class Progress:
         self._terminal = out.isatty()
         self._began = self._shown = seconds
 
-    def show(self, seen: int, taken: int, size: int, place: str, seconds: float) -> None:
-        """Show it, not too often."""
+    def show(self, seen: int, result: str, place: str, seconds: float) -> None:
+        """Show it, not too often.
+
+        :param result: what came of them: ``3 indexed, 1.5 GiB``.
+        """
         if seconds - self._shown < (0.2 if self._terminal else 10):
             return
         self._shown = seconds
         rate = seen / max(seconds - self._began, 0.001)
-        line = f"{seen} objects seen, {taken} indexed, {human(size)}, {rate:.0f}/s, at {place}"
+        line = f"{seen} objects seen, {result}, {rate:.0f}/s, at {place}"
         if self._terminal:
             self._out.write(f"\r\x1b[K{line[:100]}")
         else:
@@ -106,13 +111,3 @@ class Progress:
         if self._terminal:
             self._out.write("\r\x1b[K")
             self._out.flush()
-
-
-def human(size: int) -> str:
-    """Bytes, to be read: ``1.5 GiB``."""
-    amount = float(size)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if amount < 1024:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1024
-    return f"{amount:.1f} TiB"

@@ -140,7 +140,7 @@ class _Reader:
             return value
         # "not >=" rather than "<": a NaN is refused too
         if least is not None and not value >= least:
-            return self._wrong(given, path, f"must be at least {least:g}, not {_shown(given)}")
+            return self._wrong(given, path, f"must be at least {least:.15g}, not {_shown(given)}")
         if most is not None and not value <= most:
             return self._wrong(given, path, f"must be at most {most:.15g}, not {_shown(given)}")
         return value

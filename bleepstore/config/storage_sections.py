@@ -9,6 +9,9 @@ from typing import Annotated, Literal
 
 from bleepstore.config.schema import Section, Setting
 
+CLOUDS = ("aws", "gcp", "azure")
+"""The backends that are clouds."""
+
 
 class LocalStorageConfig(Section, frozen=True, kw_only=True):
     """Object data in files of the local disk."""

@@ -1,4 +1,7 @@
-"""twisted.web resources on the HTTP channel: documentation, metrics, health, administration."""
+"""twisted.web resources on the HTTP channel, for what is no S3 and wants them.
+
+The pages beside S3 are endpoints of the front (``s3.pages``); nothing of this version needs more.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Metadata: queries, and one way to change anything, the command.
 
-Implementations: ``metadata.sqlite`` (embedded) and ``metadata.memory``; a replicated one joins
-them behind the same interface.
+Implementations: ``metadata.sqlite`` and ``metadata.memory`` of an embedded node,
+``metadata.replicated`` of a node in a cluster.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ class ILane(Interface):
 
 
 class IThreads(Interface):
-    """A bounded pool of threads.  ``streams.threads`` has one on Twisted's, and one for tests."""
+    """A bounded pool of threads.  ``streams.threads`` has one, and one for tests."""
 
     def run(function: Callable[..., T], *args: object) -> Awaitable[T]:
         """Call ``function(*args)`` in a thread, and give what it returns or raises.

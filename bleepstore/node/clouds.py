@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from typing import TYPE_CHECKING, TypeAlias
 
 from twisted.internet.interfaces import IReactorTime
@@ -11,6 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from bleepstore.blobs.disk import UnusableStore
 from bleepstore.config.sections import Config
 from bleepstore.interfaces.threads import IThreads
+from bleepstore.node.clocks import wall_clock
 from bleepstore.node.directories import make_directory
 
 if TYPE_CHECKING:
@@ -20,14 +20,6 @@ if TYPE_CHECKING:
     from bleepstore.blobs.gcp import GcpBlobStore
 
 Cloud: TypeAlias = "AwsBlobStore | AzureBlobStore | GcpBlobStore"
-
-CLOUDS = ("aws", "gcp", "azure")
-"""The backends that are clouds."""
-
-
-def wall_clock() -> int:
-    """Milliseconds since the epoch."""
-    return time.time_ns() // 1_000_000
 
 
 def build_cloud(config: Config, reactor: IReactorTime, threads: IThreads) -> Cloud:

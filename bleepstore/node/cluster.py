@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterable, Mapping
 from random import SystemRandom
 
@@ -29,19 +28,13 @@ from bleepstore.metadata.replica import MetadataReplica, ReplicaFile
 from bleepstore.metadata.replicated import ReplicatedMetadata
 from bleepstore.model import commands, proposals
 from bleepstore.node.addresses import advertised_address
+from bleepstore.node.clocks import steady
 from bleepstore.node.founding import founders, require_own
 from bleepstore.node.problems import StartError
 from bleepstore.node.reactor import INodeReactor
 from bleepstore.node.services import STOP_SECONDS
 from bleepstore.observability.families import Distribution, Family
 from bleepstore.observability.health import Unusable
-
-
-def steady() -> float:
-    """Seconds that pass, also while the machine sleeps, and that nobody sets."""
-    if hasattr(time, "CLOCK_BOOTTIME"):  # Linux
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.monotonic()
 
 
 class ClusterParts(Struct, frozen=True):

@@ -6,7 +6,7 @@ Composition, as ``tree`` is for a server: the same stores, under the same locks,
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol, cast
 
 import msgspec
@@ -18,12 +18,12 @@ from bleepstore.errors import StoreError
 from bleepstore.interfaces.in_place import IInPlaceStore
 from bleepstore.interfaces.lifecycle import IPart
 from bleepstore.model.commands import Epoch, OpenEpoch
-from bleepstore.node.clouds import build_cloud, wall_clock
+from bleepstore.node.clocks import wall_clock
+from bleepstore.node.clouds import build_cloud
 from bleepstore.node.problems import StartError
 from bleepstore.node.sites import require_moved, require_site
 from bleepstore.node.stores import build_metadata, lock_data
 from bleepstore.node.usecases import credentials_of
-from bleepstore.objectstore.accounts import Accounts
 from bleepstore.objectstore.drift import Comparison
 from bleepstore.objectstore.foreign import Foreign
 from bleepstore.objectstore.ids import Ids
@@ -41,7 +41,7 @@ class IMaintenanceReactor(IReactorTime, IReactorFromThreads):
 class Watcher(Protocol):
     """Who is shown how far it is: name by name, and line by line."""
 
-    def show(self, seen: int, taken: int, size: int, place: str, seconds: float) -> None: ...
+    def show(self, seen: int, result: str, place: str, seconds: float) -> None: ...
 
     def end(self) -> None: ...
 
@@ -92,11 +92,10 @@ async def maintain(
         if not await settling.settle_all():
             raise StartError("the cloud cannot be asked about writes that a crash has left")
         if command == "check":
-            accounts = Accounts(credentials_of(config.auth), metadata)
             stored = [each.account.id for each in await metadata.list_credentials()]
             configured = [each.account.id for each in credentials_of(config.auth)]
-            owners = sorted({*configured, *stored, accounts.root.id, ANONYMOUS_ID})
-            return await _check(Comparison(metadata, cloud), owners, reactor, watcher, say)
+            owners = sorted({*configured, *stored, ANONYMOUS_ID})
+            return await compare(Comparison(metadata, cloud), owners, reactor, watcher, say)
         opened = await metadata.submit(OpenEpoch(at=wall_clock(), node_id=config.cluster.node_id))
         assert isinstance(opened, Epoch)
         ids.open(opened.number)
@@ -138,7 +137,8 @@ async def _import(
 
     def progress(count: ImportCount) -> None:
         _write_cursor(path, Cursor(of, count.after))
-        watcher.show(count.seen, count.taken, count.bytes, count.after, reactor.seconds())
+        result = f"{count.taken} indexed, {_size(count.bytes)}"
+        watcher.show(count.seen, result, count.after, reactor.seconds())
 
     count = await importing.run(prefix, after, progress)
     if os.path.exists(path):
@@ -150,24 +150,42 @@ async def _import(
     return 0
 
 
-async def _check(
+async def compare(
     comparison: Comparison,
     owners: list[str],
     reactor: IReactorTime,
     watcher: Watcher,
     say: Callable[[str], None],
 ) -> int:
+    """Tell what differs, a line each, and then how much; gives the exit status.
+
+    :param owners: canonical ids, of those whose buckets are compared.
+    :raises StoreError: the cloud or the metadata cannot be used.
+    """
     found: dict[str, int] = {}
     async for drifted in comparison.run(owners):
         found[drifted.kind] = found.get(drifted.kind, 0) + 1
         watcher.end()
         say(f"{drifted.kind}\t{drifted.name}")
-        total = sum(found.values())
-        watcher.show(comparison.compared, total, 0, drifted.name, reactor.seconds())
+        watcher.show(comparison.compared, _kinds(found), drifted.name, reactor.seconds())
     watcher.end()
-    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(found.items()))
+    kinds = _kinds(found)
     say(f"{comparison.compared} objects compared: {kinds or 'index and cloud agree'}")
     return 1 if found else 0
+
+
+def _kinds(found: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(found.items()))
+
+
+def _size(count: int) -> str:
+    """Bytes, to be read: ``1.5 GiB``."""
+    amount = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} TiB"
 
 
 def _read_cursor(path: str) -> Cursor | None:

@@ -10,9 +10,10 @@ from twisted.internet.interfaces import IReactorTime
 from bleepstore.blobs.disk import UnusableStore
 from bleepstore.cluster.unusable import UnusableLog
 from bleepstore.config.sections import Config
+from bleepstore.config.storage_sections import CLOUDS
 from bleepstore.interfaces.threads import IThreads
 from bleepstore.metadata.schema import UnusableDatabase
-from bleepstore.node.clouds import CLOUDS, build_cached, build_cloud
+from bleepstore.node.clouds import build_cached, build_cloud
 from bleepstore.node.directories import DataLock, make_directory
 from bleepstore.node.problems import StartError
 

@@ -1,11 +1,11 @@
 """One configuration becomes one tree of services, in the order in which they start.
 
     bleepstore
-    ├── threads     the pool that disks and digests run on
+    ├── threads     the pool for disks and digests, and those that commit
     ├── metadata    SQLite, or memory; in a cluster this node's replica, and its log
     ├── raft        consensus and its peers, the control socket (cluster)
-    ├── blobs       local files, memory, or SQLite
-    ├── jobs        the epoch of this process; collector, sweeper, expiry
+    ├── blobs       local files, memory, or SQLite; a cloud, with its connections and credentials
+    ├── jobs        the epoch of this process; settler (gateway), collector, sweeper, expiry
     └── s3          the HTTP endpoints, opened last
 
 The stores are made when the service starts, not before: by then twistd has forked, changed its
@@ -15,7 +15,6 @@ directory and its user.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Sequence
 
 from twisted.internet.defer import Deferred, succeed
@@ -26,6 +25,7 @@ from bleepstore.config.refusals import uses_default_credentials
 from bleepstore.config.sections import Config
 from bleepstore.interfaces.replication import IConsensus
 from bleepstore.node.announcement import announcement, cluster_warnings, warnings
+from bleepstore.node.clocks import wall_clock
 from bleepstore.node.descriptors import descriptors_for, raise_limit, shortage
 from bleepstore.node.directories import DataLock
 from bleepstore.node.foundation import build_foundation
@@ -40,11 +40,6 @@ from bleepstore.node.usecases import build_use_cases
 from bleepstore.observability.log import AccessLog
 
 _log = Logger()
-
-
-def wall_clock() -> int:
-    """Milliseconds since the epoch."""
-    return time.time_ns() // 1_000_000
 
 
 class Node(OrderedService):

@@ -5,8 +5,7 @@
 this one 6 µs (and 57 µs), because a queue in C replaces the pool's coordinator, and because
 results that become ready together wake the reactor once.
 
-:class:`ImmediateThreads` calls at once, on the caller's thread: for tests, and for stores that
-are nothing but memory.
+:class:`ImmediateThreads` calls at once, on the caller's thread: for tests.
 
 Knows nothing of files, hashes or requests.
 """

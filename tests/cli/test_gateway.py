@@ -1,0 +1,69 @@
+"""``bleepstore gateway``: its options, and how it says how far it is."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from bleepstore.cli import gateway
+from bleepstore.node.maintenance import compare
+from bleepstore.objectstore.drift import Comparison
+from tests.objectstore.cloud_world import CloudWorld
+from tests.objectstore.driving import run
+from tests.objectstore.world import ALICE
+
+SETTINGS = {"BLEEPSTORE__STORAGE__BACKEND": "gcp", "BLEEPSTORE__STORAGE__GCP__BUCKET": "backing"}
+
+
+def test_an_order_is_what_the_command_line_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    order = gateway.parse(["import", "--prefix", "photos/"], SETTINGS)
+    assert (order.command, order.prefix, order.config.storage.backend) == (
+        "import",
+        "photos/",
+        "gcp",
+    )
+    assert gateway.parse(["check"], SETTINGS).prefix == ""
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({}, "bleepstore gateway: storage.backend is no cloud\n"),
+        (
+            {**SETTINGS, "BLEEPSTORE__METADATA__ENGINE": "memory"},
+            "bleepstore gateway: metadata.engine must be sqlite\n",
+        ),
+    ],
+)
+def test_a_store_without_a_cloud_or_an_index_is_refused(
+    environ: dict[str, str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        gateway.parse(["check"], environ)
+    assert end.value.code == 1
+    assert capsys.readouterr().err == said
+
+
+def test_a_check_says_what_differs_while_it_runs_and_in_the_end() -> None:
+    world = CloudWorld()
+    world.put("gone", b"1")
+    world.put("kept", b"2")
+    del world.cloud.objects["bucket/gone"]
+    shown, said = io.StringIO(), list[str]()
+    progress = gateway.Progress(shown, 0)
+    world.clock.advance(20)
+    comparison = Comparison(world.metadata, world.native)
+    status = run(compare(comparison, [ALICE.id], world.clock, progress, said.append))
+    assert status == 1
+    assert said == ["missing\tbucket/gone", "2 objects compared: 1 missing"]
+    assert shown.getvalue() == "1 objects seen, 1 missing, 0/s, at bucket/gone\n"
