@@ -221,6 +221,7 @@ class Consensus:
             commit=state.commit,
             applied=machine.applied_index(),
             jitter=self._jitter,
+            log_id=log.identity.log_id,
         )
         self._introduce(log.identity)
         return Driver(raft, around, self._proposals, self._barriers, self.counters)

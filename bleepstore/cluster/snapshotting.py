@@ -100,7 +100,7 @@ class Snapshotting:
         self._sizes.append((index, self._bytes))
         grown = self._bytes - self._bytes_at_last
         due = index >= self._next or grown >= self._settings.snapshot_bytes
-        if due and self._now() >= self._not_before:
+        if due and self._now() >= self._not_before and self._knows_members(index):
             self._begin()
 
     def restored(self, mark: SnapshotMark) -> None:
@@ -134,6 +134,11 @@ class Snapshotting:
 
     # Taking
 
+    def _knows_members(self, index: int) -> bool:
+        """Whether this node can say who they were; a snapshot that does not is no use to anybody,
+        and no peer takes it (see ``View.members_at``)."""
+        return bool(self._raft.members_at(index).nodes)
+
     def _begin(self) -> None:
         if not self._taking and not self._stopped:
             self._taking = True
@@ -146,6 +151,8 @@ class Snapshotting:
         index: int | None = None
         begun = self._now()
         try:
+            if not self._knows_members(self._machine.applied_index()):
+                raise ValueError("this node does not know yet who the members were at its index")
             mark = await self._copy(path)
             now = self._now()
             self._not_before = now + REST * (now - begun)
@@ -240,7 +247,9 @@ class Snapshotting:
         for again in (True, False):
             found = await self._snapshots.borrow()
             if found is not None:
-                if found[0].index >= self._raft.first_index - 1 and not self._stopped:
+                mark = found[0]
+                leads_on = mark.index >= self._raft.first_index - 1 and mark.members.nodes
+                if leads_on and not self._stopped:
                     return found
                 self._snapshots.give_back(found[1])
             if again:

@@ -53,6 +53,7 @@ class Raft(View):
     :param commit: a commit index that was known; may be too low.
     :param applied: what the state machine has applied.
     :param jitter: dice: ``jitter(n)`` gives 0 to n - 1.
+    :param log_id: of this node's log, as members name it (``Member.log``).
     :raises ValueError: the state machine does not stand where the log has entries to go on with.
     """
 
@@ -67,8 +68,11 @@ class Raft(View):
         commit: int,
         applied: int,
         jitter: Callable[[int], int],
+        log_id: str = "",
     ) -> None:
-        replica = Replica(node_id, settings, log, hard_state, snapshot, commit, applied, jitter)
+        replica = Replica(
+            node_id, settings, log, hard_state, snapshot, commit, applied, jitter, log_id
+        )
         super().__init__(replica)
         self._candidacy: Candidacy | None = None
         self._touched = True
@@ -89,7 +93,7 @@ class Raft(View):
             return
         self._fail(self._reads.tick(replica.now))
         replica.elapsed += 1
-        if self._candidacy is None and replica.members.voters == {replica.id}:
+        if self._candidacy is None and replica.is_only_voter:
             self._campaign("it is the only voter")
         elif replica.elapsed >= replica.timeout:
             self._time_out()

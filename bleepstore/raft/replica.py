@@ -12,7 +12,7 @@ from bleepstore.raft import outbox
 from bleepstore.raft.effects import HardState, Persist, ReadReady, Role, RoleChange
 from bleepstore.raft.log import LogReader, LogView
 from bleepstore.raft.membership import Membership
-from bleepstore.raft.messages import Entry, Message, SnapshotMark
+from bleepstore.raft.messages import Entry, Members, Message, SnapshotMark
 from bleepstore.raft.outbox import Outbox
 from bleepstore.raft.reads import Waiting
 from bleepstore.raft.settings import Settings
@@ -53,8 +53,10 @@ class Replica:
         commit: int,
         applied: int,
         jitter: Callable[[int], int],
+        log_id: str = "",
     ) -> None:
         self.id = node_id
+        self._log_id = log_id
         self.settings = settings
         self.jitter = jitter
         self.log = LogView(log, snapshot, settings.cache_bytes)
@@ -121,10 +123,26 @@ class Replica:
         self.elapsed = 0
         self.bound_until = self.now + self.settings.election_ticks
 
+    def votes_among(self, members: Members) -> bool:
+        """Whether this node is a voter among some members: it, with this log.
+
+        One that lost its log and was let in again under its name learns of members that it was
+        one of, with the log it had.  Their majorities are none of its affair: it kept nothing of
+        what it promised them, and as the only one of them it would decide alone what others have
+        decided otherwise since (paper, figure 2: what is persistent must be).
+        """
+        own = members.get(self.id)
+        return own is not None and own.voter and own.log in ("", self._log_id)
+
     @property
     def is_voter(self) -> bool:
         """Whether this node counts, and votes for itself."""
-        return self.id in self.members.voters
+        return self.votes_among(self.members.current)
+
+    @property
+    def is_only_voter(self) -> bool:
+        """Whether it need not ask anybody."""
+        return self.members.voters == {self.id} and self.is_voter
 
     @property
     def may_stand(self) -> bool:
@@ -134,8 +152,8 @@ class Replica:
         that a majority of the voters before would vote for (thesis section 4.2.2).
         """
         members = self.members
-        return self.id in members.voters or (
-            members.index > self.commit and self.id in members.at(members.index - 1).voters
+        return self.is_voter or (
+            members.index > self.commit and self.votes_among(members.at(members.index - 1))
         )
 
     # -- speaking

@@ -69,8 +69,8 @@ class View:
     def members_at(self, index: int) -> Members:
         """The members as of an index: what a snapshot that stands for it has to name.
 
-        None: a node that joined by way of the log knows only those since its own addition, and
-        must take no snapshot of what was before."""
+        Nobody, if they are not known: a node that joined by way of the log knows only those since
+        the first change that it was sent, and must take no snapshot of what was before."""
         return self._replica.members.at(index)
 
     def term_at(self, index: int) -> int:

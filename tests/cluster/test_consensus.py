@@ -533,6 +533,31 @@ def test_a_damaged_snapshot_is_taken_anew_before_it_is_sent(world: World) -> Non
     assert late.commands == leader.commands
 
 
+def test_a_node_takes_no_snapshot_before_it_knows_whose_members_it_copies(world: World) -> None:
+    """One that joins by way of the log hears of the members when that comes to its addition.  A
+    snapshot without them would be refused by everybody it is sent to."""
+    late = replace(SETTINGS, snapshot_entries=60, core=replace(SETTINGS.core, max_entries=1))
+    world.settings = late
+    world.add("a")
+    for number in range(40):
+        world.run(world["a"].consensus.propose(b"%d" % number))
+    world.settings = replace(late, snapshot_entries=5)
+    world.add("b", first=())
+    adding = world.start(world["a"].consensus.add_member("b", "b:1"))
+    world.until(lambda: world["b"].machine.applied_index() > 20)
+    assert world["b"].consensus.counters.snapshots_failed == 0
+    with pytest.raises(ServiceUnavailable, match="No snapshot"):
+        world.run(world["b"].consensus.take_snapshot())
+    assert world["b"].snapshots.newest() is None
+    world.result(adding)
+    for number in range(10):
+        world.run(world["a"].consensus.propose(b"%d" % number))
+    world.settle()
+    newest = world["b"].snapshots.newest()
+    assert newest is not None
+    assert newest[0].members.voters == {"a", "b"}
+
+
 def test_what_was_proposed_before_a_snapshot_replaced_the_state_is_not_known(
     world: World,
 ) -> None:
@@ -638,6 +663,50 @@ def test_an_embedded_node_becomes_the_first_of_a_cluster_and_keeps_its_data(worl
     assert [each.commands for each in world.nodes.values()] == [[b"from before", b"later"]] * 3
     ids = {each.log.identity.cluster_id for each in world.nodes.values() if each.id == "a"}
     assert all(len(each) == len(".") + 32 for each in ids)
+
+
+@pytest.mark.parametrize("sent", ["a snapshot", "the log"])
+def test_a_founder_with_an_empty_disk_does_not_decide_alone_as_it_once_did(
+    world: World, sent: str
+) -> None:
+    """It is let in again, and learns that a node of its name was the only voter: that was another
+    log's affair, and others have decided since."""
+    one_by_one = replace(SETTINGS, core=replace(SETTINGS.core, max_entries=1, max_inflight=1))
+    world.settings = SETTINGS if sent == "a snapshot" else one_by_one
+    world.nodes["a"] = founder = Node(world, "a", Members((Member("a", "a:1"),)))
+    if sent == "a snapshot":  # which is what an embedded node's peers begin with
+        founder.machine.state.commands.append(b"from before")
+    founder.start()
+    world.add("b", "c", first=())
+    for new in "bc":
+        world.run(founder.consensus.add_member(new, f"{new}:1"))
+    world.run(founder.consensus.propose(b"by three"))
+    world.run(founder.consensus.transfer_leadership("b"))
+    founder.replace_disk()
+    world.run(world["b"].consensus.remove_member("a"))
+    founder.start()
+    lost_at: list[float] = []
+
+    def breaks_off(sender: str, to: str, message: object) -> bool:
+        """For a while it is told no more than that it was alone."""
+        driver = founder.consensus._driver
+        assert driver is not None
+        if to == "a" and driver.raft.members.voters == {"a"}:
+            lost_at.append(world.clock.seconds())
+            return lost_at[-1] < lost_at[0] + 1
+        return False
+
+    world.network.loses = breaks_off
+    adding = world.start(world["b"].consensus.add_member("a", "a:1"))
+    while not adding.called:
+        world.go_on(STEP)
+        assert founder.role in ("joining", "learner", "follower")
+        assert world["b"].role == "leader"
+    world.result(adding)
+    assert lost_at
+    world.settle()
+    assert founder.commands == world["b"].commands
+    assert world.run(founder.consensus.propose(b"by all"))
 
 
 def test_a_member_is_removed_and_a_leader_hands_over_first(world: World) -> None:

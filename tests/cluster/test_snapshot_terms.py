@@ -9,12 +9,12 @@ from twisted.internet.defer import Deferred, succeed
 
 from bleepstore.cluster.snapshotting import Snapshotting
 from bleepstore.cluster.status import Counters
-from bleepstore.raft.messages import SnapshotMark
+from bleepstore.raft.messages import Member, Members, SnapshotMark
 
 
 def test_a_term_that_begins_before_the_snapshot_is_there_is_another_leaders() -> None:
     """Else its receiver would take this node for the leader of a term that another one leads."""
-    mark = SnapshotMark(10, 3)
+    mark = SnapshotMark(10, 3, Members((Member("a", "a:1"),)))
     found: Deferred[Any] = Deferred()
     sent: list[tuple[Any, ...]] = []
     confirmed: list[tuple[str, int]] = []

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
+from shutil import rmtree
 from typing import Any, TypeVar
 
 import msgspec
@@ -246,11 +247,14 @@ class Node:
         self.world = world
         self.id = node_id
         self.members = members
-        self.disk = LogDisk(world.logs)
-        self.machine = ListMachine(world.clock)
         self.directory = world.directory / node_id
         self.fatal: list[str] = []
         self.settings = world.settings
+        self._be_empty()
+
+    def _be_empty(self) -> None:
+        self.disk = LogDisk(self.world.logs)
+        self.machine = ListMachine(self.world.clock)
         (self.directory / "incoming").mkdir(parents=True)
 
     def boot(self) -> None:
@@ -294,6 +298,13 @@ class Node:
             machine.state = state
         machine.synced = machine.state.applied
         self.machine = machine
+
+    def replace_disk(self) -> None:
+        """An empty disk takes the place of its own, and it is to join the cluster anew."""
+        self.kill()
+        rmtree(self.directory)
+        self._be_empty()
+        self.members = Members()
 
     @property
     def commands(self) -> list[bytes]:
