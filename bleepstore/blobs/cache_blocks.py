@@ -21,6 +21,7 @@ from functools import cache
 from hashlib import sha256
 from typing import NamedTuple
 
+from bleepstore.files import read_at_hand
 from bleepstore.model.checksums import ChecksumAlgorithm
 from bleepstore.streams.digests import Crc, load
 
@@ -96,10 +97,7 @@ class OpenFiles:
                 self.close(next(iter(self._descriptors)))
             self._descriptors[name] = descriptor
         head, body = bytearray(HEAD), bytearray(size - HEAD)
-        try:
-            read = os.preadv(descriptor, (head, body), 0, os.RWF_NOWAIT)
-        except OSError:  # EAGAIN: not in the page cache; EOPNOTSUPP: this file system cannot tell
-            return None
+        read = read_at_hand(descriptor, (head, body), 0)
         return _checked(head, bytes(body)) if read == size else None
 
     def close(self, name: str) -> None:

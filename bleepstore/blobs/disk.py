@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from threading import Event, Lock
 
-from bleepstore.directories import sync_directory
 from bleepstore.errors import InsufficientStorage, SlowDown, StoreError
+from bleepstore.files import sync_directory, sync_file
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
@@ -163,7 +163,7 @@ def replace_file(path: str, pieces: Iterable[bytes]) -> None:
         with open(descriptor, "wb", buffering=_BUFFER) as file:
             file.writelines(pieces)
             file.flush()
-            os.fsync(descriptor)
+            sync_file(descriptor)
         os.rename(temporary, path)
     except OSError:
         remove(temporary)

@@ -18,8 +18,8 @@ from zope.interface import implementer
 from bleepstore.blobs.disk import FileLock, refusal_of, remove, require_writable
 from bleepstore.blobs.local_file import FileReader, FileWriter
 from bleepstore.blobs.local_layout import MARKER, BlobFiles
-from bleepstore.directories import make_directories
 from bleepstore.errors import InternalError
+from bleepstore.files import make_directories
 from bleepstore.interfaces.blobs import (
     BlobCapabilities,
     IBlobReader,

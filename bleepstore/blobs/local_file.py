@@ -15,6 +15,7 @@ from zope.interface import implementer
 from bleepstore.blobs.disk import refusal_of, remove, write_all
 from bleepstore.blobs.local_layout import BlobFiles
 from bleepstore.errors import InternalError
+from bleepstore.files import let_go, read_at_hand, sync_file
 from bleepstore.interfaces.blobs import IBlobReader, IBlobWriter
 from bleepstore.interfaces.threads import IThreads
 from bleepstore.shares import Share
@@ -92,17 +93,16 @@ class FileWriter:
         self._make()
         self._offset = write_all(self._descriptor, data, self._offset)
         if self._offset - self._started >= WRITEBACK:
-            # On Linux this starts writing the pages that are dirty, and returns; it drops those
-            # that have been written by now, as those of two rounds ago will have.
+            # Those of two rounds ago will have been written by now.
             first = self._started
             if first > KEEP:
                 first = max(KEEP, first - 2 * WRITEBACK)
-            os.posix_fadvise(self._descriptor, first, self._offset - first, os.POSIX_FADV_DONTNEED)
+            let_go(self._descriptor, first, self._offset - first)
             self._started = self._offset
 
     def _finish(self) -> None:
         self._make()
-        os.fsync(self._descriptor)
+        sync_file(self._descriptor)
         self._close()
         self._files.syncs.sync(os.path.dirname(self._path))
 
@@ -195,10 +195,7 @@ class _Descriptor:
         if self._closed:
             return b""
         buffer = bytearray(size)
-        try:
-            read = os.preadv(self._descriptor, (buffer,), offset, os.RWF_NOWAIT)
-        except OSError:  # EAGAIN: not cached; EOPNOTSUPP: this file system cannot tell
-            return b""
+        read = read_at_hand(self._descriptor, (buffer,), offset)
         return bytes(buffer) if read == size else bytes(memoryview(buffer)[:read])
 
     def read(self, size: int, offset: int) -> bytes:

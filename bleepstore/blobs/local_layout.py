@@ -10,8 +10,8 @@ from contextlib import suppress
 from threading import Lock
 
 from bleepstore.blobs.disk import DirectorySync, UnusableStore
-from bleepstore.directories import sync_directory
 from bleepstore.errors import InternalError
+from bleepstore.files import sync_directory, sync_file
 
 MARKER = "bleepstore-blobs"
 FORMAT = b"BleepStore blobs in files, format 1\n"
@@ -55,7 +55,7 @@ class BlobFiles:
         with open(marker, "wb") as file:
             file.write(FORMAT)
             file.flush()
-            os.fsync(file.fileno())
+            sync_file(file.fileno())
         sync_directory(self._root)
         sync_directory(os.path.dirname(self._root))  # if it was made by somebody, just now
 

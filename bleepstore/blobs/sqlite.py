@@ -16,8 +16,8 @@ from zope.interface import implementer
 
 from bleepstore.blobs.disk import FileLock, require_writable
 from bleepstore.blobs.sqlite_file import CHUNK, Database
-from bleepstore.directories import make_directories
 from bleepstore.errors import InternalError
+from bleepstore.files import make_directories
 from bleepstore.interfaces.blobs import (
     BlobCapabilities,
     IBlobReader,

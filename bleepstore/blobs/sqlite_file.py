@@ -19,8 +19,8 @@ from contextlib import contextmanager
 from threading import Lock
 
 from bleepstore.blobs.disk import UnusableStore
-from bleepstore.directories import make_directories, sync_directory
 from bleepstore.errors import InsufficientStorage, InternalError
+from bleepstore.files import SQLITE_SYNCS, make_directories, sync_directory
 
 CHUNK = 256 * 1024
 """Bytes of each chunk of a blob but the last."""
@@ -238,7 +238,8 @@ class Database:
 
 def _configure(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA busy_timeout = {_PATIENCE_MS}")
-    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    for pragma in (f"cache_size = -{_CACHE_KIB}", *SQLITE_SYNCS):
+        connection.execute(f"PRAGMA {pragma}")
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from awscrt.checksums import crc32c
 from msgspec import Struct
 
 from bleepstore.cluster.unusable import DamagedLog, UnusableLog
-from bleepstore.directories import make_directories, sync_directory
+from bleepstore.files import SQLITE_SYNCS, make_directories, sync_directory
 from bleepstore.raft.effects import HardState
 from bleepstore.raft.messages import Entry, EntryKind, SnapshotMark
 
@@ -319,6 +319,7 @@ def _connect(path: str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
     for pragma in (
         "synchronous = FULL",
+        *SQLITE_SYNCS,
         "wal_autocheckpoint = 0",
         "secure_delete = OFF",
         f"cache_size = -{CACHE_KIB}",

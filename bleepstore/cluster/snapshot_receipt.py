@@ -39,7 +39,7 @@ from bleepstore.cluster.peer_commands import (
 )
 from bleepstore.cluster.peer_settings import Counters, PeerSettings
 from bleepstore.cluster.snapshot_stream import add_piece
-from bleepstore.directories import make_directories, sync_directory
+from bleepstore.files import make_directories, sync_directory, sync_file
 from bleepstore.interfaces.threads import ILane, IThreads
 from bleepstore.raft import messages
 from bleepstore.raft.messages import SnapshotMark
@@ -115,7 +115,7 @@ class IncomingFile:
         if self._state.digest() != self._digest:
             os.unlink(self._part)
             raise SnapshotBroken("what has arrived has another digest")
-        os.fsync(self._descriptor)
+        sync_file(self._descriptor)
         path = os.path.join(self._directory, f"{self._digest.hex()}{RECEIVED}")
         os.rename(self._part, path)
         sync_directory(self._directory)

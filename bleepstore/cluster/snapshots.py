@@ -21,7 +21,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from bleepstore.cluster.unusable import UnusableLog
-from bleepstore.directories import make_directories, sync_directory
+from bleepstore.files import make_directories, sync_directory, sync_file
 from bleepstore.interfaces.replication import ISnapshots
 from bleepstore.interfaces.threads import IThreads
 from bleepstore.raft.messages import SnapshotMark
@@ -155,7 +155,7 @@ class SnapshotFiles:
             data = _encoder.encode(kept)
             file.write(crc32c(data).to_bytes(4, "little") + data)
             file.flush()
-            os.fsync(descriptor)
+            sync_file(descriptor)
         sync_directory(self.directory)
         os.rename(incoming, final + _MARK)
         sync_directory(self.directory)

@@ -18,6 +18,8 @@ from struct import Struct
 
 from awscrt.checksums import crc32c
 
+from bleepstore.files import sync_file
+
 _RECORD = Struct("<8sQI4x")
 _MAGIC = b"BlpRaft1"
 
@@ -57,7 +59,7 @@ class Witness:
 
     def sync(self) -> None:
         """:raises OSError:"""
-        os.fsync(self._descriptor)
+        sync_file(self._descriptor)
 
     def close(self) -> None:
         """Let go of the file; may be called twice."""

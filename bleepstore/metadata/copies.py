@@ -24,7 +24,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
-from bleepstore.directories import sync_directory
+from bleepstore.files import sync_data, sync_directory, sync_file
 from bleepstore.metadata.machine import MARK
 from bleepstore.metadata.schema import APPLICATION_ID, SCHEMA_VERSION, TABLES
 
@@ -64,12 +64,12 @@ def write_copy(source: sqlite3.Connection, path: str) -> int:
             source.execute("BEGIN")  # all steps read one snapshot, which the first read makes
             try:
                 mark = mark_of(source)
-                source.backup(target, pages=PAGES_PER_STEP, progress=lambda *_: os.fdatasync(file))
+                source.backup(target, pages=PAGES_PER_STEP, progress=lambda *_: sync_data(file))
             finally:
                 source.execute("ROLLBACK")
         finally:
             target.close()
-        os.fsync(file)
+        sync_file(file)
         sync_directory(Path(path).parent)
     except BaseException:
         os.unlink(path)

@@ -20,7 +20,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from bleepstore.directories import make_directories, sync_directory
+from bleepstore.files import SQLITE_SYNCS, make_directories, sync_directory
 from bleepstore.metadata.schema import (
     UnusableDatabase,
     prepare,
@@ -142,6 +142,7 @@ def _connect(path: str, cache_kib: int) -> sqlite3.Connection:
     )
     for pragma in (
         "synchronous = FULL",
+        *SQLITE_SYNCS,
         "wal_autocheckpoint = 0",
         "secure_delete = OFF",
         f"cache_size = -{cache_kib}",

@@ -22,7 +22,7 @@ from typing import Protocol
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from bleepstore.directories import sync_directory
+from bleepstore.files import sync_directory, sync_file
 from bleepstore.interfaces.lifecycle import IPart
 from bleepstore.interfaces.replication import IStateMachine, Verdict
 from bleepstore.interfaces.threads import IThreads
@@ -100,7 +100,7 @@ class ReplicaFile(Database):
         """
         log = os.open(f"{self.path}-wal", os.O_RDWR | os.O_CLOEXEC)
         try:
-            os.fsync(log)
+            sync_file(log)
         finally:
             os.close(log)
         sync_directory(self.path.parent)

@@ -6,6 +6,9 @@ import resource
 import select
 from typing import Final
 
+SELECTABLE: Final = 1024
+"""The largest number that select(2) can watch, counted from 1 (FD_SETSIZE)."""
+
 SPARE: Final = 256
 """For databases, logs, peers, the pool's own files, and what the libraries open."""
 
@@ -21,16 +24,16 @@ def raise_limit(wanted: int) -> int:
     limit that is higher already is left.
 
     The usual soft limit is 1,024 for the sake of programs that call select(2), which is all that
-    keeps others from raising it (systemd.exec(5), "Process Properties").  So it is left where the
-    reactor has nothing better.
+    keeps others from raising it (systemd.exec(5), "Process Properties").  So where the reactor may
+    have nothing better, it is not raised beyond that.  (On macOS it is 256.)
 
     :returns: the soft limit from now on, at most ``wanted``.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    allowed = _least(wanted, soft)
-    if allowed == wanted or not hasattr(select, "epoll"):
-        return allowed
-    allowed = _least(wanted, hard)
+    aim = wanted if hasattr(select, "epoll") else min(wanted, SELECTABLE)
+    if _least(aim, soft) == aim:
+        return _least(wanted, soft)
+    allowed = _least(aim, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
     return allowed
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 
-from bleepstore.directories import make_directories
+from bleepstore.files import make_directories
 from bleepstore.node.problems import StartError
 
 

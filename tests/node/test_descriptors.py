@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import select
 from collections.abc import Iterator
 
 import pytest
@@ -28,6 +29,18 @@ def test_a_limit_that_is_higher_already_is_left(limits: tuple[int, int]) -> None
     resource.setrlimit(resource.RLIMIT_NOFILE, (700, limits[1]))
     assert raise_limit(600) == 600
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == (700, limits[1])
+
+
+def test_it_is_not_raised_beyond_what_select_can_watch_where_the_reactor_may_need_it(
+    limits: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(select, "epoll")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (500, limits[1]))
+    assert raise_limit(600) == 600
+    assert raise_limit(3000) == 1024
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1100, limits[1]))
+    assert raise_limit(3000) == 1100
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (1100, limits[1])
 
 
 def test_the_hard_limit_stays_and_is_all_there_is(limits: tuple[int, int]) -> None:
