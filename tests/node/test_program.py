@@ -83,12 +83,16 @@ def run(tmp_path: Path) -> Iterator[Any]:
 
 
 def finished(
-    command: list[str], directory: Path, *options: str, **env: str
+    command: list[str], directory: Path, *options: str, lifeline: int = -1, **env: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run something that ends by itself."""
+    """Run something that ends by itself.
+
+    :param lifeline: a file that it and its children keep open.
+    """
     return subprocess.run(
         [*command, *options], cwd=directory, env=environment(**env),
         capture_output=True, text=True, timeout=BOUND,
+        pass_fds=() if lifeline < 0 else (lifeline,),
     )  # fmt: skip
 
 
@@ -196,9 +200,14 @@ def test_twistd_in_the_background(tmp_path: Path) -> None:
 
 def test_a_daemon_that_cannot_start_tells_its_parent(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
-    done = finished([str(BIN / "twistd"), "bleepstore"], tmp_path, "--port", "0")
-    assert done.returncode == 1
-    assert "metadata.sqlite.path" in done.stderr
+    ended, lifeline = os.pipe()
+    with open(ended, "rb") as end:
+        with open(lifeline, "wb"):
+            command = [str(BIN / "twistd"), "bleepstore"]
+            done = finished(command, tmp_path, "--port", "0", lifeline=lifeline)
+        assert done.returncode == 1
+        assert "metadata.sqlite.path" in done.stderr
+        assert end.read() == b""  # it has ended, too: it tells its parent before it cleans up
     assert not (tmp_path / "twistd.pid").exists()
 
 
