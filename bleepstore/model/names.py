@@ -1,4 +1,4 @@
-"""The grammar of names: bucket names, object keys, storage classes."""
+"""The grammar of names: bucket names, object keys, storage classes, regions."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ RESERVED_BUCKET_NAMES = frozenset(
 )
 """Paths that BleepStore answers itself; no bucket may shadow one."""
 
+_REGION = re.compile(r"[a-z]{2,4}(?:-[a-z]+)+-[0-9]")
 _BUCKET = re.compile(r"[a-z0-9](?:[a-z0-9.-]{1,61})[a-z0-9]")
 _IP_ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
 _PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
@@ -53,6 +54,11 @@ def require_bucket_name(name: str) -> None:
     """:raises InvalidBucketName: naming the bucket, unless it may be created."""
     if not is_valid_bucket_name(name):
         raise InvalidBucketName(BucketName=name)
+
+
+def is_region_name(name: str) -> bool:
+    """Whether a region of AWS could be called so: ``us-gov-west-1``, ``eusc-de-east-1``."""
+    return _REGION.fullmatch(name) is not None
 
 
 def require_key(raw: bytes) -> str:

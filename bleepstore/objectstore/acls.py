@@ -9,13 +9,10 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from bleepstore.errors import AccessDenied, InvalidArgument, MalformedACLError
+from bleepstore.errors import AccessDenied, InvalidArgument
 from bleepstore.model.acl import Acl, private_acl
 from bleepstore.objectstore.accounts import Accounts
 from bleepstore.wire.grants import RequestedAcl, resolve_acl
-
-MAX_GRANTS = 100
-"""User Guide, "ACL overview": an ACL can have up to 100 grants."""
 
 
 class AclView(Struct, frozen=True):
@@ -39,14 +36,11 @@ class Acls:
         :raises AccessDenied: the request names another owner: ownership cannot be given away.
         :raises InvalidArgument: a canonical id is nobody's.
         :raises UnresolvableGrantByEmailAddress: no account has the address.
-        :raises MalformedACLError: more than 100 grants.
         """
         if requested is None:
             return private_acl(owner_id)
         if requested.owner_id and requested.owner_id != owner_id:
             raise AccessDenied
-        if len(requested.grants) > MAX_GRANTS:
-            raise MalformedACLError
         for grant in requested.grants:
             if grant.account_id and await self._accounts.by_id(grant.account_id) is None:
                 raise InvalidArgument(

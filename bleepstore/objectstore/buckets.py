@@ -5,7 +5,6 @@ Knows what S3 means by them; no HTTP, no SQL, no objects.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 from bleepstore.errors import IllegalLocationConstraintException, InvalidLocationConstraint
@@ -13,7 +12,7 @@ from bleepstore.interfaces.metadata import IMetadataStore
 from bleepstore.model.acl import Permission
 from bleepstore.model.commands import CreateBucket, DeleteBucket, PutBucketAcl
 from bleepstore.model.listing import BucketPage
-from bleepstore.model.names import require_bucket_name
+from bleepstore.model.names import is_region_name, require_bucket_name
 from bleepstore.model.objects import Bucket
 from bleepstore.objectstore.access import (
     require_account,
@@ -24,11 +23,6 @@ from bleepstore.objectstore.acls import Acls, AclView
 from bleepstore.objectstore.requests import Caller
 from bleepstore.objectstore.shield import shield
 from bleepstore.wire.grants import RequestedAcl
-
-MAX_BUCKETS_A_PAGE = 10_000
-"""ListBuckets, ``max-buckets``."""
-
-_REGION = re.compile(r"[a-z]{2,3}(?:-[a-z]+)+-\d")
 
 
 class Buckets:
@@ -82,17 +76,15 @@ class Buckets:
         return bucket.region
 
     async def list(
-        self, caller: Caller, prefix: str = "", after: str = "", limit: int = MAX_BUCKETS_A_PAGE
+        self, caller: Caller, prefix: str = "", after: str = "", limit: int = 10_000
     ) -> BucketPage:
         """ListBuckets: those that the caller owns.
 
-        :param limit: at least 1; more than 10,000 is 10,000.
+        :param limit: 1 to 10,000.
         :raises AccessDenied: an anonymous caller.
         """
         account = require_account(caller)
-        return await self._metadata.list_buckets(
-            account.id, prefix, after, min(limit, MAX_BUCKETS_A_PAGE)
-        )
+        return await self._metadata.list_buckets(account.id, prefix, after, limit)
 
     async def delete(self, caller: Caller, name: str) -> None:
         """DeleteBucket; uploads in progress are aborted with it.
@@ -143,7 +135,7 @@ class Buckets:
     def _require_location(self, location: str) -> None:
         if location in ("", self._region) or (location == "EU" and self._region == "eu-west-1"):
             return
-        if _REGION.fullmatch(location) is None and location != "EU":
+        if not is_region_name(location) and location != "EU":
             raise InvalidLocationConstraint(LocationConstraint=location)
         raise IllegalLocationConstraintException(
             f"The {location} location constraint is incompatible for the region specific "

@@ -13,9 +13,6 @@ from bleepstore.objectstore.access import require_bucket
 from bleepstore.objectstore.accounts import Accounts
 from bleepstore.objectstore.requests import Caller, PageRequest, UploadsPageRequest
 
-MAX_ENTRIES = 1000
-"""ListObjectsV2 ``max-keys``, ListMultipartUploads ``max-uploads``: up to 1,000."""
-
 
 class ListedObjects(Struct, frozen=True):
     """A page, and the display names of the owners in it (empty if they were not asked for)."""
@@ -54,7 +51,7 @@ class Listings:
             request.prefix,
             request.delimiter,
             request.after,
-            min(request.limit, MAX_ENTRIES),
+            request.limit,
         )
         if not with_owners:
             return ListedObjects(page, {})
@@ -75,7 +72,7 @@ class Listings:
             request.delimiter,
             request.after_key,
             request.after_upload_id,
-            min(request.limit, MAX_ENTRIES),
+            request.limit,
         )
         people = {upload.owner_id for upload in page.uploads}
         people.update(upload.initiator_id for upload in page.uploads)

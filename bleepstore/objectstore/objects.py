@@ -15,7 +15,6 @@ from bleepstore.errors import (
     BucketChanged,
     Displaced,
     InvalidPartNumber,
-    MalformedXML,
     NotModified,
     OperationAborted,
     StoreError,
@@ -62,9 +61,6 @@ from bleepstore.objectstore.shield import shield
 from bleepstore.objectstore.sources import ATTEMPTS
 from bleepstore.streams.egress import clip
 from bleepstore.wire.grants import RequestedAcl
-
-MAX_DELETIONS = 1000
-"""DeleteObjects: up to 1,000 keys a request."""
 
 MAX_PUT_SIZE = MAX_PART_SIZE
 """PutObject: up to 5 GiB in one operation; more takes a multipart upload."""
@@ -236,9 +232,9 @@ class Objects:
     ) -> tuple[Refusal | None, ...]:
         """DeleteObjects: one outcome a target, in order; None for a deleted or absent key.
 
+        :param targets: 1 to 1,000.
         :raises NoSuchBucket:
         :raises AccessDenied: only by ``expected_bucket_owner``; else it is an entry's outcome.
-        :raises MalformedXML: no target, or more than 1,000.
         """
         return await shield(self._delete_many(caller, bucket, targets))
 
@@ -375,8 +371,6 @@ class Objects:
     async def _delete_many(
         self, caller: Caller, bucket: str, targets: Sequence[DeleteTarget]
     ) -> tuple[Refusal | None, ...]:
-        if not 0 < len(targets) <= MAX_DELETIONS:
-            raise MalformedXML
         found = await self._metadata.get_bucket(bucket)
         check_expected_owner(found, caller.expected_bucket_owner)
         if not may_delete(found, caller):

@@ -120,7 +120,10 @@ class CopyRequest(Struct, frozen=True):
 
 
 class UploadRequest(Struct, frozen=True):
-    """What CreateMultipartUpload asks for."""
+    """What CreateMultipartUpload asks for.
+
+    :ivar checksum_type: one that the algorithm has; None without an algorithm.
+    """
 
     bucket: str
     key: str
@@ -165,7 +168,7 @@ class PageRequest(Struct, frozen=True):
     """What a listing of keys asks for.
 
     :ivar after: only what is greater than this.
-    :ivar limit: at least 0; more than 1,000 is 1,000.
+    :ivar limit: 0 to 1,000.
     """
 
     bucket: str

@@ -1,24 +1,13 @@
-"""Rules of multipart uploads that need no store: numbers, order, checksum types."""
+"""Rules of multipart uploads that need no store: the order of parts, and their checksums."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bleepstore.errors import InvalidArgument, InvalidPartOrder, InvalidRequest, MalformedXML
+from bleepstore.errors import InvalidPartOrder, InvalidRequest, MalformedXML
 from bleepstore.model.checksums import ChecksumAlgorithm, ChecksumType
 from bleepstore.model.commands import CompletedPart
-from bleepstore.model.names import MAX_PARTS
 from bleepstore.model.objects import Upload
-
-
-def require_part_number(number: int) -> None:
-    """:raises InvalidArgument: it is not from 1 to 10,000 (UploadPart)."""
-    if not 1 <= number <= MAX_PARTS:
-        raise InvalidArgument(
-            f"Part number must be an integer between 1 and {MAX_PARTS}, inclusive",
-            ArgumentName="partNumber",
-            ArgumentValue=str(number),
-        )
 
 
 def part_algorithm(upload: Upload) -> ChecksumAlgorithm:
@@ -89,30 +78,6 @@ def require_composite(upload: Upload, parts: Sequence[CompletedPart]) -> None:
                 "request must include the checksum for each part. It was missing for part "
                 f"{part.number} in the request."
             )
-
-
-def checksum_type(
-    algorithm: ChecksumAlgorithm | None, wanted: ChecksumType | None
-) -> ChecksumType | None:
-    """The checksum type of an upload; the algorithm's default if none is wanted.
-
-    :raises InvalidRequest: the algorithm does not have that type, or there is no algorithm.
-    """
-    if algorithm is None:
-        if wanted is not None:
-            raise InvalidRequest(
-                "The x-amz-checksum-type header can only be used with the "
-                "x-amz-checksum-algorithm header."
-            )
-        return None
-    if wanted is None:
-        return algorithm.types[0]
-    if wanted not in algorithm.types:
-        raise InvalidRequest(
-            f"The {wanted} checksum type cannot be used with the {algorithm.lower()} "
-            "checksum algorithm."
-        )
-    return wanted
 
 
 def require_order(parts: Sequence[CompletedPart]) -> None:

@@ -46,17 +46,12 @@ from bleepstore.objectstore.requests import (
 )
 from bleepstore.objectstore.shield import shield
 from bleepstore.objectstore.upload_rules import (
-    checksum_type,
     comparable,
     part_algorithm,
     require_composite,
     require_order,
     require_part_checksum,
-    require_part_number,
 )
-
-MAX_PARTS_A_PAGE = 1000
-"""ListParts, ``max-parts``."""
 
 
 class ListedParts(Struct, frozen=True):
@@ -96,7 +91,6 @@ class Uploads:
 
         :raises NoSuchBucket:
         :raises AccessDenied: anonymous callers may not start an upload, whatever the ACL.
-        :raises InvalidRequest: a checksum type that its algorithm does not have.
         :raises StoreError: as :meth:`Acls.resolve`.
         """
         return await shield(self._create(caller, request))
@@ -106,10 +100,10 @@ class Uploads:
     ) -> Part:
         """UploadPart: store a part, or replace it.  As :meth:`Objects.put` in all that is not said.
 
+        :param number: from 1 to 10,000.
         :raises NoSuchBucket:
         :raises NoSuchUpload:
         :raises AccessDenied:
-        :raises InvalidArgument: ``number`` is not from 1 to 10,000.
         :raises EntityTooLarge: over 5 GiB.
         :raises InvalidRequest: no checksum, where the upload's is composite; or one of another
             algorithm than the upload's.
@@ -126,7 +120,7 @@ class Uploads:
         :raises NoSuchVersion: the source.
         :raises AccessDenied:
         :raises PreconditionFailed: of the source.
-        :raises InvalidArgument: the part's number, or a range that is not within the source.
+        :raises InvalidArgument: a range that is not within the source.
         :raises InvalidRequest: over 5 GiB.
         :raises OperationAborted: the source changed again and again meanwhile.
         """
@@ -157,18 +151,17 @@ class Uploads:
         return await shield(self._abort(caller, upload))
 
     async def list_parts(
-        self, caller: Caller, upload: UploadName, after: int = 0, limit: int = MAX_PARTS_A_PAGE
+        self, caller: Caller, upload: UploadName, after: int = 0, limit: int = 1000
     ) -> ListedParts:
-        """ListParts: those with numbers greater than ``after``; more than 1,000 is 1,000.
+        """ListParts: those with numbers greater than ``after``.
 
+        :param limit: 0 to 1,000.
         :raises NoSuchBucket:
         :raises NoSuchUpload:
         :raises AccessDenied:
         """
         found = await self._party(caller, upload)
-        page = await self._metadata.list_parts(
-            upload.upload_id, after, min(limit, MAX_PARTS_A_PAGE)
-        )
+        page = await self._metadata.list_parts(upload.upload_id, after, limit)
         names = await self._accounts.names({found.owner_id, found.initiator_id})
         return ListedParts(found, page, names)
 
@@ -190,7 +183,7 @@ class Uploads:
             acl=await self._acls.resolve(request.acl, owner_id, bucket.owner_id),
             description=request.description,
             checksum_algorithm=request.checksum_algorithm,
-            checksum_type=checksum_type(request.checksum_algorithm, request.checksum_type),
+            checksum_type=request.checksum_type,
         )
         await self._publisher.submit(
             CreateUpload(at=caller.at, request_id=caller.request_id, upload=upload)
@@ -200,7 +193,7 @@ class Uploads:
     async def _put_part(
         self, caller: Caller, name: UploadName, number: int, payload: IPayload, claims: Claims
     ) -> Part:
-        upload = await self._writable(caller, name, number)
+        upload = await self._writable(caller, name)
         require_part_checksum(upload, claims.checksum.algorithm if claims.checksum else None)
         body = await self._publisher.take(
             payload,
@@ -241,14 +234,13 @@ class Uploads:
         )
 
     async def _copy_part(self, caller: Caller, request: PartCopyRequest) -> Part:
-        upload = await self._writable(caller, request.upload, request.number)
+        upload = await self._writable(caller, request.upload)
         return await self._part_copies.copy(caller, request, upload)
 
-    async def _writable(self, caller: Caller, name: UploadName, number: int) -> Upload:
-        """The upload, if the caller may put part ``number`` into it."""
+    async def _writable(self, caller: Caller, name: UploadName) -> Upload:
+        """The upload, if the caller may put parts into it."""
         bucket = await self._metadata.get_bucket(name.bucket)
         require_bucket(bucket, caller, Permission.WRITE)
-        require_part_number(number)
         upload = await self._metadata.get_upload(name.bucket, name.key, name.upload_id)
         require_upload_party(bucket, upload, caller)
         return upload

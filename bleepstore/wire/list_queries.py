@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from msgspec import Struct
 
 from bleepstore.errors import InvalidArgument
+from bleepstore.model.names import is_region_name
 from bleepstore.wire.parameters import (
     Query,
     integer,
@@ -18,7 +17,6 @@ from bleepstore.wire.parameters import (
 from bleepstore.wire.tokens import decode_token
 
 MAX_BUCKETS = 10_000
-_REGION = re.compile(r"[a-z]{2,4}(?:-[a-z]+)+-[0-9]")
 
 
 class BucketsQuery(Struct, frozen=True):
@@ -100,7 +98,7 @@ def require_region(name: str) -> None:
 
     :raises InvalidArgument: no region could have the name.
     """
-    if _REGION.fullmatch(name) is None:
+    if not is_region_name(name):
         raise InvalidArgument(
             f"Argument value {name} is not a valid AWS Region", ArgumentName="bucket-region"
         )

@@ -5,7 +5,6 @@ import pytest
 from bleepstore.errors import (
     AccessDenied,
     InvalidArgument,
-    MalformedACLError,
     UnresolvableGrantByEmailAddress,
 )
 from bleepstore.metadata.memory import MemoryMetadata
@@ -21,7 +20,7 @@ from bleepstore.model.acl import (
 )
 from bleepstore.model.commands import DeleteCredential, PutCredential
 from bleepstore.objectstore.accounts import Accounts
-from bleepstore.objectstore.acls import MAX_GRANTS, Acls
+from bleepstore.objectstore.acls import Acls
 from bleepstore.objectstore.requests import ANONYMOUS_ID
 from bleepstore.wire.grants import RequestedAcl, RequestedGrant
 from tests.objectstore.driving import run
@@ -133,10 +132,6 @@ def test_grantees_who_do_not_exist(accounts: Accounts) -> None:
         resolve(accounts, RequestedAcl(grants=(RequestedGrant(READ, email="x@example.com"),)))
 
 
-def test_an_acl_has_at_most_100_grants_and_keeps_its_owner(accounts: Accounts) -> None:
-    grant = RequestedGrant(READ, account_id=ALICE.id)
-    assert len(resolve(accounts, RequestedAcl(grants=(grant,) * MAX_GRANTS)).grants) == 100
-    with pytest.raises(MalformedACLError):
-        resolve(accounts, RequestedAcl(grants=(grant,) * 101))
+def test_an_acl_keeps_its_owner(accounts: Accounts) -> None:
     with pytest.raises(AccessDenied):
         resolve(accounts, RequestedAcl(owner_id=ALICE.id))

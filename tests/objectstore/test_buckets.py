@@ -64,6 +64,7 @@ def test_names_that_cannot_be(world: World, name: str) -> None:
         ("eu-west-1", "EU", None),
         ("us-east-1", "EU", IllegalLocationConstraintException),
         ("us-east-1", "us-gov-west-1", IllegalLocationConstraintException),
+        ("us-east-1", "eusc-de-east-1", IllegalLocationConstraintException),
         ("us-east-1", "nowhere", InvalidLocationConstraint),
         ("lab", "lab", None),
     ],

@@ -41,15 +41,6 @@ def test_owners_are_named_where_asked_for(world: World) -> None:
     ]
 
 
-def test_a_page_has_a_thousand_keys_at_most(world: World) -> None:
-    for number in range(1001):
-        world.put(f"{number:04}", b"")
-    request = PageRequest("bucket", limit=5000)
-    listed = run(world.store.listings.objects(world.caller(ALICE), request, with_owners=False))
-    assert len(listed.page.objects) == 1000
-    assert listed.page.next_after == "0999"
-
-
 def test_uploads_with_the_names_of_their_initiators(world: World) -> None:
     for account, key in ((BOB, "k"), (ALICE, "j"), (BOB, "l")):
         request = UploadRequest("bucket", key, Description())

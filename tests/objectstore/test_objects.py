@@ -12,7 +12,6 @@ from bleepstore.errors import (
     EntityTooLarge,
     InvalidPartNumber,
     InvalidRange,
-    MalformedXML,
     NoSuchBucket,
     NoSuchKey,
     NoSuchVersion,
@@ -271,13 +270,6 @@ def test_deleting_many_without_permission_denies_each(world: World) -> None:
     )
     assert outcomes == (Refusal("AccessDenied", "Access Denied"),)
     assert world.get("a") == b"a"
-
-
-@pytest.mark.parametrize("count", [0, 1001])
-def test_deleting_none_or_too_many(world: World, count: int) -> None:
-    targets = [DeleteTarget(str(number)) for number in range(count)]
-    with pytest.raises(MalformedXML):
-        run(world.store.objects.delete_many(world.caller(ALICE), "bucket", targets))
 
 
 def test_attributes_of_an_object_put_whole(world: World) -> None:
