@@ -11,6 +11,7 @@ from bleepstore.blobs.aws_calls import AwsCalls
 from bleepstore.config.storage_sections import AwsStorageConfig
 from bleepstore.interfaces.threads import Now
 from bleepstore.remote.aws_credentials import aws_authorizer
+from bleepstore.remote.aws_regions import domain_of
 from bleepstore.remote.client import RemoteClient
 from bleepstore.remote.connections import EndpointFor, Limits
 from bleepstore.remote.refusals import read_aws_refusal
@@ -43,8 +44,7 @@ def aws_origin(config: AwsStorageConfig) -> tuple[Origin, str]:
 
 
 def _endpoint_of(region: str) -> str:
-    suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-    return f"https://s3.{region}.{suffix}"
+    return f"https://s3.{region}.{domain_of(region)}"
 
 
 def _is_address(host: str) -> bool:

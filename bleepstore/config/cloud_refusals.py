@@ -41,6 +41,14 @@ def _aws(aws: AwsStorageConfig) -> Found:
     found: Found = []
     if not aws.bucket:
         found.append(("storage.aws.bucket", "must be given"))
+    elif "/" in aws.bucket or ":" in aws.bucket:
+        found.append(("storage.aws.bucket", "must be a bucket's name; an ARN is not supported"))
+    elif aws.bucket.endswith("--x-s3"):
+        sentence = (
+            "is a directory bucket, whose listings have no order and whose ETags are no digests: "
+            "not supported; choose a general purpose bucket"
+        )
+        found.append(("storage.aws.bucket", sentence))
     if aws.endpoint_url and not _is_endpoint(aws.endpoint_url):
         found.append(("storage.aws.endpoint_url", "must be an http or https URL of a host"))
     if bool(aws.access_key_id) != bool(aws.secret_access_key):

@@ -57,6 +57,11 @@ class AwsChain:
         profile = profiles.get(name or "default", {})
         if _has_credentials(profile):
             return await self._of_profile(name or "default", profiles, ())
+        if kind := _UNSUPPORTED.intersection(profile):
+            raise CredentialsUnavailable(
+                f"AWS profile {name or 'default'!r} has {min(kind)}, which is not supported; "
+                "export keys into the environment or the credentials file"
+            )
         if name:
             raise CredentialsUnavailable(f"AWS profile {name!r} has no credentials we can use")
         if path := environ.get("AWS_WEB_IDENTITY_TOKEN_FILE"):
@@ -158,6 +163,11 @@ def aws_authorizer(
     """Signs for S3 in a region with the credentials of the usual chain."""
     chain = AwsChain(near, region, access_key, secret_key)
     return AwsAuthorizer(near.held("AWS", chain.find), region, near.now)
+
+
+_UNSUPPORTED = frozenset(("credential_process", "login_session", "sso_session", "sso_start_url"))
+"""Settings of a profile by which other tools find credentials, and we do not.  They are said to be
+there, rather than passed over for another identity, which is hardly meant."""
 
 
 def _has_credentials(profile: Profile) -> bool:

@@ -90,7 +90,9 @@ class AwsAuthorizer:
 
     def rejected(self, refusal: Refusal) -> bool:
         """See ``service.Authorizer``."""
-        if refusal.code in _EXPIRED:
+        # The answer to HEAD has no code: 400 and 403 may mean any of those above.  A server that is
+        # asked for its readiness alone would never learn of new credentials.
+        if refusal.code in _EXPIRED or (not refusal.code and refusal.status in (400, 403)):
             self._credentials.forget()
             return True
         return False

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
+from bleepstore.remote.aws_regions import domain_of
 from bleepstore.remote.aws_signing import AwsAuthorizer, AwsCredentials
 from bleepstore.remote.failures import CredentialsUnavailable
 from bleepstore.remote.refreshing import Lease, Refreshing
@@ -92,5 +93,4 @@ def sts_endpoint(environ: Mapping[str, str], region: str) -> str:
     for name in ("AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"):
         if url := environ.get(name):
             return url.rstrip("/") + "/"
-    domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-    return f"https://sts.{region}.{domain}/"
+    return f"https://sts.{region}.{domain_of(region)}/"

@@ -64,7 +64,9 @@ class AzureChain:
         tenant, client = (near.environ.get(name, "") for name in names)
         if not (tenant and client):
             raise CredentialsUnavailable(f"the environment has not both {' and '.join(names)}")
-        authority = near.environ.get("AZURE_AUTHORITY_HOST", _AUTHORITY).rstrip("/")
+        authority = (near.environ.get("AZURE_AUTHORITY_HOST") or _AUTHORITY).rstrip("/")
+        if "://" not in authority:  # as the SDKs take it: the host alone
+            authority = f"https://{authority}"
         said = await near.post_form(
             f"{authority}/{tenant}/oauth2/v2.0/token",
             {

@@ -123,10 +123,37 @@ _BY_STATUS: dict[int, type[StoreError]] = {
 }
 
 
+THROTTLED = frozenset(
+    (
+        "BandwidthLimitExceeded",
+        "LimitExceededException",
+        "PriorRequestNotComplete",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    )
+)
+"""Codes that say "slower, please" whatever the status is: STS and KMS say it with a 400 ("Retry
+behavior", AWS SDKs and Tools Reference Guide)."""
+
+TIMED_OUT = frozenset(("RequestTimeout", "RequestTimeoutException"))
+"""Codes for a request whose body did not come in time: S3 says it with a 400, of the client that
+sends slowly through a gateway ("Error responses", Amazon S3 API Reference)."""
+
+PASSING = frozenset((*THROTTLED, *TIMED_OUT, "IDPCommunicationError"))
+"""Codes of refusals that another attempt may not meet, whatever the status is."""
+
+
 _REFUSED = "The storage behind this server refused what it was asked."
 """For the log and for health; a client is told no more than that there was an internal error."""
 
-NO_PLACE = frozenset(("NoSuchBucket", "ContainerNotFound"))
+NO_PLACE = frozenset(
+    ("ContainerBeingDeleted", "ContainerDisabled", "ContainerNotFound", "NoSuchBucket")
+)
 """Codes of a refusal because the bucket or the container itself is not there."""
 
 
@@ -150,6 +177,10 @@ def store_error(failure: RemoteFailure, missing: type[StoreError] = NoSuchKey) -
         if status == 404:
             return missing()
         kind = _BY_STATUS.get(status)
+        if failure.code in TIMED_OUT:
+            kind = RequestTimeout
+        elif failure.code in THROTTLED:
+            kind = SlowDown
         if kind is None:
             kind = ServiceUnavailable if status > 500 else InternalError
         return InternalError(_REFUSED) if kind is InternalError else kind()

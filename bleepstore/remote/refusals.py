@@ -21,17 +21,31 @@ LONGEST_MESSAGE = 300
 ReadRefusal = Callable[[int, Mapping[bytes, bytes], bytes], ProviderError]
 """(status, headers by lower-case name, body) → what the provider says."""
 
+_OF_TIME = ("Signature not valid in the specified time frame", "Request date header too old")
+"""How details of Azure's begin that quote nothing but times."""
+
 _ENTITIES = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'", "&amp;": "&"}
 _ENTITY = re.compile("|".join(_ENTITIES))
 
 
 def read_aws_refusal(status: int, headers: Mapping[bytes, bytes], body: bytes) -> ProviderError:
-    """S3 and STS: XML.  An answer to HEAD has no body, and so no code."""
+    """S3 and STS: XML.  An answer to HEAD has no body, and so no code.
+
+    A bucket in another region is a redirect, or a refusal of the signature's region; where it is
+    is told in words, since redirects are not followed ("Virtual hosting of general purpose
+    buckets", S3 User Guide).
+    """
     text = body.decode("utf-8", "replace")
+    code = element_text(text, "Code")
+    message = element_text(text, "Message")
+    if status in (301, 307) or (status == 400 and code in ("", "AuthorizationHeaderMalformed")):
+        region = _header(headers, b"x-amz-bucket-region") or element_text(text, "Region")
+        if region:
+            message = f"{message} The bucket is in the region {region}.".lstrip()
     return ProviderError(
         status=status,
-        code=element_text(text, "Code"),
-        message=element_text(text, "Message")[:LONGEST_MESSAGE],
+        code=code,
+        message=message[:LONGEST_MESSAGE],
         request_id=_header(headers, b"x-amz-request-id", b"x-amzn-requestid")
         or element_text(text, "RequestId"),
     )
@@ -40,13 +54,18 @@ def read_aws_refusal(status: int, headers: Mapping[bytes, bytes], body: bytes) -
 def read_azure_refusal(status: int, headers: Mapping[bytes, bytes], body: bytes) -> ProviderError:
     """Blob Storage: a header with the code, and XML.
 
-    AuthenticationErrorDetail, which quotes what was signed, is left out.
+    AuthenticationErrorDetail, which quotes what was signed, is left out, unless it is about time: a
+    signature that has expired, or a clock that is wrong.
     """
     text = body.decode("utf-8", "replace")
+    message = element_text(text, "Message").split("\n")[0]
+    detail = element_text(text, "AuthenticationErrorDetail").split("\n")[0]
+    if detail.startswith(_OF_TIME):
+        message = detail
     return ProviderError(
         status=status,
         code=_header(headers, b"x-ms-error-code") or element_text(text, "Code"),
-        message=element_text(text, "Message").split("\n")[0][:LONGEST_MESSAGE],
+        message=message[:LONGEST_MESSAGE],
         request_id=_header(headers, b"x-ms-request-id"),
     )
 

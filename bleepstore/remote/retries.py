@@ -13,6 +13,8 @@ from __future__ import annotations
 from msgspec import Struct
 
 from bleepstore.remote.failures import (
+    PASSING,
+    THROTTLED,
     CredentialsUnavailable,
     Fault,
     Refusal,
@@ -79,8 +81,10 @@ def worth_retrying(failure: RemoteFailure, idempotent: bool) -> bool:
         if failure.fault in (Fault.TLS, Fault.BUSY):
             return False
         return idempotent or failure.fault in (Fault.CONNECT, Fault.CONNECT_TIMEOUT)
-    if isinstance(failure, Refusal) and failure.status in RETRIED_STATUS:
-        return idempotent or failure.status in (429, 503)
+    if isinstance(failure, Refusal) and (
+        failure.status in RETRIED_STATUS or failure.code in PASSING
+    ):
+        return idempotent or failure.status in (429, 503) or failure.code in THROTTLED
     return False
 
 

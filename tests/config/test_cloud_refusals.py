@@ -44,6 +44,14 @@ def test_a_key_has_two_halves() -> None:
     assert "hunter2" not in said
 
 
+def test_a_bucket_that_cannot_serve_is_refused() -> None:
+    aws = {"STORAGE__BACKEND": "aws"}
+    said = problems(**aws, STORAGE__AWS__BUCKET="fast--use1-az4--x-s3")
+    assert "storage.aws.bucket: is a directory bucket" in said
+    said = problems(**aws, STORAGE__AWS__BUCKET="arn:aws:s3:us-east-1:1:accesspoint/name")
+    assert "an ARN is not supported" in said
+
+
 def test_a_gateway_to_google() -> None:
     gcp = {"STORAGE__BACKEND": "gcp", "STORAGE__GCP__BUCKET": "backing"}
     assert problems(**gcp) == ""

@@ -134,11 +134,22 @@ async def test_profiles_that_lead_nowhere() -> None:
             (f"role_arn={ROLE}\ncredential_source=EcsContainer", "no source"),
             (f"role_arn={ROLE}\nsource_profile=b\nmfa_serial=m", "device"),
             ("aws_access_key_id=A", "no credentials"),
-            ("sso_session=s", "no credentials"),
+            ("region=r", "no credentials"),
+            ("sso_session=s", "has sso_session, which is not supported"),
         ):
             made.files["/home/me/.aws/config"] = f"[profile a]\n{text}\n"
             with pytest.raises(CredentialsUnavailable, match=why):
                 await find(made)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_default_profile_that_cannot_be_used_is_not_passed_over() -> None:
+    async with world() as (made, _):
+        made.files["/home/me/.aws/config"] = "[default]\ncredential_process = /bin/vault\n"
+        with pytest.raises(CredentialsUnavailable, match="'default' has credential_process"):
+            await find(made)
+        made.files["/home/me/.aws/config"] = "[default]\nregion = eu-central-1\n"
+        assert (await find(made)).value == ISSUED, "of the instance"
 
 
 @pytest_twisted.ensureDeferred
@@ -249,6 +260,21 @@ async def test_requests_are_signed_with_what_was_found_and_found_anew_when_refus
         headers = dict((await authorizer.authorize(request)).headers)
         assert headers[b"x-amz-security-token"] == b"token-3"
         assert not authorizer.rejected(Refusal(ProviderError(status=403, code="AccessDenied")))
+        assert not authorizer.rejected(Refusal(ProviderError(status=404)))
+
+
+@pytest.mark.parametrize("status", [400, 403])
+@pytest_twisted.ensureDeferred
+async def test_what_refuses_a_head_may_be_that_credentials_have_expired(status: int) -> None:
+    async with world() as (made, aws):
+        authorizer = aws_authorizer(made.near, "eu-central-1")
+        request = RemoteRequest(
+            method="HEAD", origin=Origin("https", "s3.example", 443), target=b"/b"
+        )
+        await authorizer.authorize(request)
+        assert authorizer.rejected(Refusal(ProviderError(status=status)))
+        await authorizer.authorize(request)
+        assert aws.issued == 2
 
 
 def test_profiles_of_both_files() -> None:
@@ -269,6 +295,9 @@ def test_profiles_of_both_files() -> None:
 def test_where_sts_is() -> None:
     assert sts_endpoint({}, "us-east-1") == "https://sts.us-east-1.amazonaws.com/"
     assert sts_endpoint({}, "cn-north-1") == "https://sts.cn-north-1.amazonaws.com.cn/"
+    assert sts_endpoint({}, "eusc-de-east-1") == "https://sts.eusc-de-east-1.amazonaws.eu/"
+    assert sts_endpoint({}, "us-gov-west-1") == "https://sts.us-gov-west-1.amazonaws.com/"
+    assert sts_endpoint({}, "us-iso-east-1") == "https://sts.us-iso-east-1.c2s.ic.gov/"
     assert sts_endpoint({"AWS_ENDPOINT_URL": "http://x"}, "r") == "http://x/"
     environ = {"AWS_ENDPOINT_URL": "http://x", "AWS_ENDPOINT_URL_STS": "http://y/"}
     assert sts_endpoint(environ, "r") == "http://y/"

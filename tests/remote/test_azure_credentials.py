@@ -57,8 +57,9 @@ async def test_a_clients_secret() -> None:
         }
         lease = await find(made)
         assert (lease.value, lease.expires) == (ISSUED, NOW + 3_600_000)
-        made.environ["AZURE_AUTHORITY_HOST"] = "https://login.example/"
-        await find(made)
+        for authority in ("https://login.example/", "login.example", ""):
+            made.environ["AZURE_AUTHORITY_HOST"] = authority
+            await find(made)
         made.environ["AZURE_CLIENT_SECRET"] = "wrong"
         with pytest.raises(Refusal) as caught:
             await find(made)

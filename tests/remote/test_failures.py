@@ -24,14 +24,16 @@ from bleepstore.remote.refusals import (
 from bleepstore.remote.retries import Policy, parse_retry_after, wait_before
 
 
-def refused(status: int) -> Refusal:
-    return Refusal(ProviderError(status=status, code="Secret", message="account 123"))
+def refused(status: int, code: str = "Secret") -> Refusal:
+    return Refusal(ProviderError(status=status, code=code, message="account 123"))
 
 
 @pytest.mark.parametrize(
     ("failure", "expected"),
     [
         (refused(400), errors.InternalError),
+        (refused(400, "RequestTimeout"), errors.RequestTimeout),
+        (refused(400, "ThrottlingException"), errors.SlowDown),
         (refused(401), errors.AccessDenied),
         (refused(403), errors.AccessDenied),
         (refused(404), errors.NoSuchKey),
@@ -69,7 +71,9 @@ def test_a_refusal_that_s3_has_no_word_for_says_who_refused(status: int) -> None
     assert str(store_error(refused(status))).startswith("The storage behind this server refused")
 
 
-@pytest.mark.parametrize("code", ["NoSuchBucket", "ContainerNotFound"])
+@pytest.mark.parametrize(
+    "code", ["NoSuchBucket", "ContainerNotFound", "ContainerBeingDeleted", "ContainerDisabled"]
+)
 def test_a_bucket_that_is_not_there_is_no_absence(code: str) -> None:
     """An operator reads why in the reason of a health check."""
     failure = Refusal(ProviderError(status=404, code=code, message="bucket 123"))
@@ -93,6 +97,20 @@ def test_an_error_of_s3() -> None:
     assert read_aws_refusal(404, {b"x-amz-request-id": b"R2"}, b"").request_id == "R2"
 
 
+def test_a_bucket_in_another_region_is_said_to_be_there() -> None:
+    there = {b"x-amz-bucket-region": b"eu-west-1"}
+    assert read_aws_refusal(301, there, b"").message == "The bucket is in the region eu-west-1."
+    assert read_aws_refusal(400, there, b"").message == "The bucket is in the region eu-west-1."
+    body = (
+        b"<Error><Code>AuthorizationHeaderMalformed</Code><Message>Wrong.</Message>"
+        b"<Region>eu-west-1</Region></Error>"
+    )
+    assert read_aws_refusal(400, {}, body).message == (
+        "Wrong. The bucket is in the region eu-west-1."
+    )
+    assert read_aws_refusal(403, there, b"").message == ""
+
+
 def test_an_error_of_azure_without_what_was_signed() -> None:
     body = (
         b"\xef\xbb\xbf<Error><Code>AuthenticationFailed</Code><Message>Failed.\nRequestId:R\n"
@@ -101,6 +119,14 @@ def test_an_error_of_azure_without_what_was_signed() -> None:
     error = read_azure_refusal(403, {b"x-ms-request-id": b"R"}, body)
     assert error == ProviderError(
         status=403, code="AuthenticationFailed", message="Failed.", request_id="R"
+    )
+    body = (
+        b"<Error><Code>AuthenticationFailed</Code><Message>Server failed.\nTime:T</Message>"
+        b"<AuthenticationErrorDetail>Signature not valid in the specified time frame: Start [A] - "
+        b"Expiry [B] - Current [C]</AuthenticationErrorDetail></Error>"
+    )
+    assert read_azure_refusal(403, {}, body).message == (
+        "Signature not valid in the specified time frame: Start [A] - Expiry [B] - Current [C]"
     )
     headers = {b"x-ms-error-code": b"BlobNotFound"}
     assert read_azure_refusal(404, headers, b"").code == "BlobNotFound"

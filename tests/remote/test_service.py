@@ -185,6 +185,15 @@ def test_what_will_not_pass_is_not_tried_again(world: World, status: int) -> Non
         calling.get()
 
 
+@pytest.mark.parametrize("code", [b"RequestTimeout", b"Throttling", b"IDPCommunicationError"])
+def test_a_code_may_say_that_it_passes_whatever_the_status(world: World, code: bytes) -> None:
+    calling = world.call()
+    world.answer(400, b'{"error": {"errors": [{"reason": "%b"}]}}' % code)
+    world.wait(0.5)
+    world.answer(200)
+    assert calling.get().status == 200
+
+
 def test_chance_may_make_the_wait_nothing(world: World) -> None:
     world.chance = 0
     calling = world.call()
