@@ -65,7 +65,10 @@ _UNMET = frozenset(
 
 _BY_CODE: dict[str, Callable[[], StoreError]] = {
     "BlobArchived": lambda: AccessDenied("The object is in an archive behind this server."),
+    "BlobBeingRehydrated": lambda: AccessDenied("The object is in an archive behind this server."),
+    "BlobImmutableDueToLegalHold": AccessDenied,
     "BlobImmutableDueToPolicy": AccessDenied,
+    "BlobUsesCustomerSpecifiedEncryption": AccessDenied,  # another program has its key
     "BlockCountExceedsLimit": EntityTooLarge,
     "BlockListTooLong": EntityTooLarge,
     "InvalidBlobOrBlock": OperationAborted,  # another program has begun to write the same name
@@ -73,6 +76,7 @@ _BY_CODE: dict[str, Callable[[], StoreError]] = {
         "A page or append blob of another program lies there; it can only be deleted."
     ),
     "LeaseIdMissing": OperationAborted,
+    "PendingCopyOperation": OperationAborted,  # another program copies there
     "RequestBodyTooLarge": EntityTooLarge,
     "SnapshotsPresent": OperationAborted,
 }

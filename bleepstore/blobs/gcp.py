@@ -305,7 +305,10 @@ class GcpBlobStore(CloudStore):
     async def look(self, name: str) -> NativeObject | None:
         """See :class:`IInPlaceStore`."""
         found = await self._calls.get(name)
-        return None if found is None else native_object(found)
+        if found is None:
+            await self._calls.check(self._names.reserved)  # where no bucket is, no object is either
+            return None
+        return native_object(found)
 
     async def list_names(
         self, prefix: str, after: str = ""

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from bleepstore.blobs import chunked_writer
-from bleepstore.blobs.gcp_calls import JSON, GcpCalls, displaced
+from bleepstore.blobs.gcp_calls import JSON, GcpCalls, translated
 from bleepstore.blobs.gcp_messages import Resource, query, upload_path
-from bleepstore.errors import InternalError
-from bleepstore.remote.failures import Fault, RemoteFailure, Unreachable
+from bleepstore.errors import InternalError, ServiceUnavailable
+from bleepstore.remote.failures import Fault, Refusal, RemoteFailure, Unreachable
 from bleepstore.remote.refusals import json_object
 from bleepstore.remote.requests import RemoteRequest
 from bleepstore.remote.retries import worth_retrying
@@ -25,6 +25,9 @@ UNIT = 256 * 1024
 
 _WHOLE = (200, 201)
 _INCOMPLETE = 308
+_ENDED = (404, 410)
+"""The session is no more; it has to be begun again ("Handling errors")."""
+
 _KEPT = re.compile(r"bytes=0-(\d+)")
 
 
@@ -47,7 +50,11 @@ class ResumableUpload:
         try:
             return await self._send(data, last)
         except RemoteFailure as failure:
-            raise displaced(failure) from failure
+            if isinstance(failure, Refusal) and failure.status in _ENDED:
+                raise ServiceUnavailable("The upload was broken off. Please send it again.") from (
+                    failure
+                )
+            raise translated(failure) from failure
 
     async def _send(self, data: bytes, last: bool) -> Resource | None:
         service = self._calls.service
@@ -115,7 +122,7 @@ async def begin_resumable(
     try:
         answer, _ = await calls.service.fetch(calls.request("POST", target, (JSON,), body))
     except RemoteFailure as failure:
-        raise displaced(failure) from failure
+        raise translated(failure) from failure
     place = urlsplit(answer.header(b"location"))
     if not place.query:
         raise InternalError("Cloud Storage began an upload without saying where")

@@ -504,6 +504,42 @@ async def test_failures_that_stay_are_errors_of_s3(
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_bucket_that_is_gone_is_no_absence_of_its_objects(world: World) -> None:
+    """Or the index would take them all for deleted."""
+    store = world.store()
+    locator = await put(store, b"data")
+    staged = await stage(store, b"more", "other", 2)
+    world.gcs.buckets.clear()
+    for attempt in (
+        store.look("some/prefix-bucket/key"),
+        stage(store, b"x" * 2 * MIB, "large", 3),
+    ):
+        with pytest.raises(InternalError):
+            await attempt
+    for expected in (read(store, locator, 0, 4), store.place(staged, "")):
+        with pytest.raises(Displaced):  # which makes the caller look
+            await expected
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+@pytest_twisted.ensureDeferred
+async def test_a_session_that_has_ended_lets_the_client_send_again(
+    world: World, cancelled: bool
+) -> None:
+    store = world.store()
+    writer = await store.create(blob_id(1), Placement("bucket", "key", "", 40 * MIB))
+    await writer.write(b"x" * 9 * MIB)
+    if cancelled:
+        for session in world.bucket.sessions.values():
+            session.cancelled = True
+    else:
+        world.bucket.sessions.clear()
+    with pytest.raises(ServiceUnavailable):
+        await writer.write(*[b"x" * MIB] * 27)
+    await writer.abort()
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_token_that_is_revoked_is_fetched_anew(world: World) -> None:
     store = world.store()
     await put(store, b"data")
