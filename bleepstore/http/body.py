@@ -18,6 +18,10 @@ LARGE: Final = 128 * 1024
 READS: Final = 4 * 1024 * 1024
 """Bytes that all large bodies that arrive may take in one read each (``shares``)."""
 
+NARROW: Final = 16 * 1024
+"""Bytes of a body in chunks that are read at once while its chunks are small: to take apart 1 MiB
+of chunks of one byte takes a third of a second, in which nobody else is served."""
+
 HIGH_WATER: Final = 128 * 1024
 """Bytes that may wait for a reader; when there are more, the transport is paused.
 
@@ -120,6 +124,10 @@ class Body:
     def missing(self) -> int | None:
         """Bytes that are still to arrive, or None if nobody knows."""
         return None if self.length is None else self.length - self.received
+
+    def stride(self, share: int) -> int:
+        """Bytes of it to read at once, where ``share`` are granted."""
+        return NARROW if self._decoder is not None and self._decoder.small else share
 
     def ends_within(self, size: int) -> bool:
         """Whether no more than ``size`` bytes of it are still to arrive, and will be understood."""

@@ -257,7 +257,7 @@ class HTTPChannel(Protocol):
             if length is None or length > LARGE:
                 self._wide = True
                 factory.reads.enter()
-                self.outbound.read_widely(factory.reads.size)
+                self.outbound.read_widely(body.stride(factory.reads.size))
             if self._input:
                 behind = self._input.take_all()
             if behind:
@@ -287,7 +287,8 @@ class HTTPChannel(Protocol):
             if rest:
                 self._input.append(rest)
         elif self._wide:
-            self.outbound.read_widely(self.factory.reads.size)  # others came, or went
+            # Others came, or went; or its chunks are larger than it was thought.
+            self.outbound.read_widely(body.stride(self.factory.reads.size))
         if self._request is None:  # nobody wants it
             if body.complete:
                 self._await_request()

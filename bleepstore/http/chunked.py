@@ -21,6 +21,10 @@ MAX_LINE: Final = 1024
 MAX_EXTENSIONS: Final = 16 * 1024
 """Bytes of all chunk extensions of a body."""
 
+SMALL: Final = 256
+"""Bytes of a chunk with all that belongs to it that is small: then the chunks cost more time than
+the data."""
+
 MAX_TRAILER: Final = 16 * 1024
 """Bytes of the trailer section."""
 
@@ -35,14 +39,16 @@ class ChunkedDecoder:
     """Undoes the coding of one body.
 
     :ivar ended: whether the end was reached.
+    :ivar small: whether the chunks are small, as far as what was fed last tells.
     """
 
-    __slots__ = ("_extensions", "_left", "_line", "_state", "_trailer", "ended")
+    __slots__ = ("_extensions", "_left", "_line", "_state", "_trailer", "ended", "small")
 
     _SIZE, _DATA, _DATA_END, _TRAILER = range(4)
 
     def __init__(self) -> None:
         self.ended = False
+        self.small = True
         self._state = self._SIZE
         self._line = b""  # a line of which the end has not arrived
         self._left = 0  # bytes of the chunk's data still to come
@@ -56,7 +62,7 @@ class ChunkedDecoder:
         :raises BadRequest: the coding is malformed, or too much of it is not data.
         """
         pieces: list[bytes] = []
-        at = 0
+        at = lines = 0
         size = len(data)
         while at < size:
             if self._state == self._DATA:
@@ -74,9 +80,11 @@ class ChunkedDecoder:
             line = self._line + data[at : end + 1]
             self._line = b""
             at = end + 1
+            lines += 1
             self._take_line(line)
             if self.ended:
                 return b"".join(pieces), data[at:]
+        self.small = lines * (SMALL // 2) > size  # a chunk has two
         return pieces[0] if len(pieces) == 1 else b"".join(pieces), b""
 
     def _keep(self, part: bytes) -> None:

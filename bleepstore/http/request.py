@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -227,6 +227,13 @@ class Request(WebRequest):
             self.tell_watchers(None)
         if channel is not None:
             channel.request_done(self)
+
+    async def turn(self) -> None:
+        """As :meth:`IHttpRequest.turn`; at once if the client has gone."""
+        if self.channel is not None:
+            turn: Deferred[None] = Deferred()
+            self.channel.factory.reactor.callLater(0, turn.callback, None)
+            await turn
 
     def abort(self) -> None:
         """As :meth:`IHttpRequest.abort`."""

@@ -81,6 +81,9 @@ class IHttpRequest(Interface):
     def abort() -> None:
         """Cut the connection at once."""
 
+    def turn() -> Awaitable[None]:
+        """Returns in a later turn of the reactor: for who has much to do for what has arrived."""
+
     def notifyFinish() -> Deferred[None]:
         """Fires with None when the response is finished, fails when the client goes before."""
 

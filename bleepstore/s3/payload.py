@@ -7,7 +7,7 @@ that the reactor never works on more than one piece at a time.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from zope.interface import implementer
 
@@ -22,6 +22,13 @@ from bleepstore.wire.aws_chunked import (
     parse_decoded_length,
     parse_trailer_names,
 )
+
+LEAST = 8 * 1024
+"""Bytes that are decoded before others get their turn, where the chunks are so small ..."""
+
+BUSY = 256
+"""... that there are more of them than these in it; else twice as many bytes each time.  A chunk
+costs some microseconds, whatever is in it, and a piece of 1 MiB can hold 170,000."""
 
 _NO_TRAILERS: Mapping[str, str] = {}
 
@@ -49,9 +56,10 @@ class ChunkedPayload:
     """The data of an aws-chunked body.
 
     :param signatures: of its chunks; None when they are not signed, or nobody checks them.
+    :param turn: returns when others had their turn.
     """
 
-    __slots__ = ("_body", "_decoder", "_signatures", "length", "trailers")
+    __slots__ = ("_body", "_decoder", "_signatures", "_stride", "_turn", "length", "trailers")
 
     def __init__(
         self,
@@ -59,8 +67,11 @@ class ChunkedPayload:
         length: int,
         decoder: AwsChunkedDecoder,
         signatures: ChunkSignatures | None,
+        turn: Callable[[], Awaitable[None]],
     ) -> None:
         self._body = body
+        self._turn = turn
+        self._stride = LEAST
         self._decoder = decoder
         self._signatures = signatures
         self.length: int | None = length
@@ -69,21 +80,33 @@ class ChunkedPayload:
     async def read(self) -> bytes:
         """See :class:`IPayload`."""
         while raw := await self._body.read():
-            pieces = self._decode(raw)
+            pieces: list[memoryview] = []
+            at = 0
+            while at < len(raw):
+                end = at + self._stride
+                chunks = self._decode(raw[at:end], pieces)
+                at = end
+                if chunks > BUSY:
+                    self._stride = LEAST
+                    await self._turn()
+                elif at < len(raw):
+                    self._stride *= 2
             if pieces:
                 return b"".join(pieces)
         self._decoder.finish()
         return b""
 
-    def _decode(self, raw: bytes) -> list[memoryview]:
+    def _decode(self, raw: bytes, pieces: list[memoryview]) -> int:
+        """Add the data in it to the pieces; how many chunks have ended."""
         signatures = self._signatures
-        pieces: list[memoryview] = []
+        chunks = 0
         for event in self._decoder.feed(raw):
             if isinstance(event, memoryview):
                 if signatures is not None:
                     signatures.update(event)
                 pieces.append(event)
             elif isinstance(event, ChunkEnd):
+                chunks += 1
                 if signatures is not None:
                     signatures.end_chunk(event.signature)
             elif isinstance(event, Trailers):
@@ -92,7 +115,7 @@ class ChunkedPayload:
                 self.trailers = {
                     name.decode("latin-1"): value.decode("latin-1") for name, value in event.items
                 }
-        return pieces
+        return chunks
 
 
 def payload_of(call: Call) -> IPayload:
@@ -118,4 +141,6 @@ def payload_of(call: Call) -> IPayload:
         if mode.trailer
         else frozenset(),
     )
-    return ChunkedPayload(call.request.body, length, decoder, call.chunk_signatures)
+    return ChunkedPayload(
+        call.request.body, length, decoder, call.chunk_signatures, call.request.turn
+    )

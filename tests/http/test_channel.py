@@ -321,6 +321,18 @@ def test_send_suspends_only_while_the_transport_is_full() -> None:
     assert len(connection.response().body) == 3000
 
 
+def test_a_turn_of_the_reactor_passes_unless_the_client_has_gone() -> None:
+    recorder = Recorder()
+    connection = Connection(recorder)
+    connection.send(head())
+    turn = Wait(recorder.last.turn())
+    assert turn.pending
+    connection.clock.advance(0)
+    assert not turn.pending
+    connection.sever()
+    assert not Wait(recorder.last.turn()).pending
+
+
 # Keeping and closing
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bleepstore.http.body import LARGE, READS
+from bleepstore.http.body import LARGE, NARROW, READS
 from bleepstore.http.factory import HTTPFactory
 from bleepstore.http.settings import LINGER_BYTES, Handler
 from bleepstore.shares import MOST
@@ -54,7 +54,19 @@ def test_a_small_body_is_read_as_usual() -> None:
 
 def test_a_body_of_unknown_length_may_be_large() -> None:
     connection = World().upload("Transfer-Encoding: chunked")
-    assert connection.sizes == [MOST]
+    assert connection.sizes == [NARROW]
+    connection.send(b"10000\r\n" + bytes(65536) + b"\r\n")
+    assert connection.sizes == [NARROW, MOST]
+
+
+def test_small_chunks_are_not_read_widely_for_each_of_them_costs_time() -> None:
+    connection = World().upload("Transfer-Encoding: chunked")
+    for part in (b"1\r\na\r\n" * 1000, b"100000\r\n" + bytes(1000), b"1\r\na\r\n" * 3):
+        connection.send(part)
+    assert connection.sizes == [NARROW, NARROW, MOST, MOST]  # the last are data of the large one
+    connection.send(bytes(0x100000 - 1000 - 18) + b"\r\n" + b"1\r\na\r\n" * 9000)
+    connection.send(b"1\r\na\r\n" * 9000)
+    assert connection.sizes[-1] == NARROW
 
 
 def test_reads_shrink_when_others_come_and_grow_when_they_have_gone() -> None:

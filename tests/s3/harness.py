@@ -125,6 +125,7 @@ class FakeRequest:
         self.sent = b""
         self.response: list[Header] = []
         self.full: Deferred[None] | None = None
+        self.turns = 0  # that others were given
         self._watchers: list[Deferred[None]] = []
 
     @property
@@ -153,6 +154,9 @@ class FakeRequest:
         if self.method != b"HEAD" and status not in (204, 304):
             self.sent = bytes(body)
         self.finish()
+
+    async def turn(self) -> None:
+        self.turns += 1
 
     def start(self, status: int, headers: Sequence[Header]) -> None:
         assert not self.started, "two responses"

@@ -208,3 +208,22 @@ def test_a_refusal_on_the_head_never_reads_the_body(server: Server) -> None:
     body = SlowBody(10)
     put = server.signed("PUT", "/absent/key", {"content-length": "10"}, body)
     assert (put.status, put.code, body.reads) == (404, "NoSuchBucket", 0)
+
+
+@pytest.mark.parametrize("size", [1, 50, 65_536])
+@pytest.mark.parametrize("piece", [65_536, 1_000_000])
+def test_many_small_chunks_let_others_have_their_turn(
+    server: Server, size: int, piece: int
+) -> None:
+    """A piece of 1 MiB can hold 170,000 of them."""
+    data = DATA[:30_000] if size == 1 else DATA
+    frames = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in _chunks(data, size))
+    trailer = b64encode(sha256(data).digest())
+    body = frames.removesuffix(b"\r\n") + b"x-amz-checksum-sha256:%b\r\n\r\n" % trailer
+    request = _put(server, UNSIGNED_TRAILER, lambda _: body, piece, str(len(data)))
+    assert request.status == 200
+    assert server.signed("GET", "/bucket/key").sent == data
+    chunks_between = len(data) // size / (request.turns + 1)
+    assert chunks_between < 3000
+    if size == 65_536:
+        assert request.turns == 0
