@@ -21,8 +21,12 @@ SCAN_UPLOADS = (
 )
 UPLOADS_OF_KEY = (
     "SELECT record FROM uploads INDEXED BY uploads_by_key"
-    " WHERE bucket_id = ? AND key = ? ORDER BY initiated, upload_id"
+    " WHERE bucket_id = :bucket AND key = :key AND (initiated, upload_id) > (:initiated, :upload)"
+    " ORDER BY initiated, upload_id LIMIT :limit"
 )
+INITIATED = "SELECT initiated FROM uploads WHERE upload_id = ? AND bucket_id = ? AND key = ?"
+
+_BEFORE_ALL = {"initiated": -1, "upload": ""}
 
 
 def list_uploads(
@@ -44,7 +48,7 @@ def list_uploads(
         marker = after_key.encode()
         page = _Page(limit)
         if after_upload_id and bounds.has_entry(marker):
-            for upload in _uploads_after(reader, bucket_id, marker, after_upload_id):
+            for upload in _uploads_after(reader, bucket_id, marker, after_upload_id, limit + 1):
                 if not page.add(upload):
                     return page.build(more=True)
         for common, row in _entries(reader, bucket_id, bounds, bounds.start_after(marker)):
@@ -98,15 +102,17 @@ def _entries(
             return
 
 
-def _uploads_after(reader: Reader, bucket_id: int, key: bytes, upload_id: str) -> list[Upload]:
-    """The uploads of a key after a given one.
+def _uploads_after(
+    reader: Reader, bucket_id: int, key: bytes, upload_id: str, limit: int
+) -> list[Upload]:
+    """The uploads of a key after a given one, ``limit`` at most.
 
     If that one has ended meanwhile its place is unknown, and all of the key are given: a client
     that aborts what it lists may see one twice, but misses none.
     """
-    rows = reader.execute(UPLOADS_OF_KEY, (bucket_id, key)).fetchall()
-    uploads = [decode_upload(raw) for (raw,) in rows]
-    for number, upload in enumerate(uploads, 1):
-        if upload.upload_id == upload_id:
-            return uploads[number:]
-    return uploads
+    found = reader.execute(INITIATED, (upload_id, bucket_id, key)).fetchone()
+    after = {"initiated": found[0], "upload": upload_id} if found else _BEFORE_ALL
+    rows = reader.execute(
+        UPLOADS_OF_KEY, {"bucket": bucket_id, "key": key, "limit": limit, **after}
+    ).fetchall()
+    return [decode_upload(raw) for (raw,) in rows]

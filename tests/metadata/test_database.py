@@ -22,7 +22,7 @@ from bleepstore.metadata.sqlite import SqliteMetadata
 from bleepstore.model.commands import Written
 from bleepstore.streams.threads import ImmediateThreads
 from tests.contract.metadata_engines import Turns
-from tests.metadata.values import bucket, put
+from tests.metadata.values import bucket, put, upload
 
 
 @pytest.fixture
@@ -179,6 +179,42 @@ def test_below_a_common_prefix_nothing_but_its_first_key_is_read(
     rolled_up, steps = steps, 0
     assert len(listing.list_objects(scan, "bucket", "", "", "", 2000).objects) == 1202
     assert rolled_up * 20 < steps
+    scan.close()
+    database.close()
+    turns.run(store.stop())
+
+
+def test_a_page_of_uploads_reads_no_more_than_it_shows(tmp_path: Path, turns: Turns) -> None:
+    """However many uploads of the same key are before it, or behind."""
+    store = opened(tmp_path / "m.db", turns)
+    turns.run(store.submit(bucket()))
+    for number in range(1500):
+        turns.start(store.submit(upload(f"u{number:04}", "k", at=number // 2)))
+    turns.run(store.submit(upload("last", "l")))
+    database = Database(tmp_path / "m.db")
+    connection = database.open_reader()
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    connection.set_progress_handler(count, 1)
+    scan = reader.Reader(connection)
+    seen: list[str] = []
+    marker = ("", "")
+    costs = []
+    while True:
+        steps = 0
+        page = upload_listing.list_uploads(scan, "bucket", "", "", *marker, 100)
+        costs.append(steps)
+        seen += [listed.upload_id for listed in page.uploads]
+        marker = (page.next_key, page.next_upload_id)
+        if not marker[0]:
+            break
+    assert seen == [f"u{number:04}" for number in range(1500)] + ["last"]
+    assert max(costs) < 3 * costs[0]
     scan.close()
     database.close()
     turns.run(store.stop())
