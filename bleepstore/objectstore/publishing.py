@@ -5,7 +5,6 @@ Knows the write path and both stores; nothing of what is written.
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Callable, Sequence
 
 from twisted.logger import Logger
@@ -18,9 +17,33 @@ from bleepstore.model.checksums import Checksum, ChecksumAlgorithm
 from bleepstore.model.commands import AnyCommand, CopyObject, PutPart, Result
 from bleepstore.model.objects import Extent, Manifest, ObjectVersion, Upload
 from bleepstore.objectstore.requests import Claims
-from bleepstore.streams.ingest import Expectations, Ingest, Ingested
+from bleepstore.streams.expectations import Expectations
+from bleepstore.streams.ingest import Ingest, Ingested
 
 _log = Logger()
+
+
+def expectations_of(claims: Claims, max_size: int, algorithm: ChecksumAlgorithm) -> Expectations:
+    """What a body must be by the client's word.
+
+    :param max_size: bytes, at most.
+    :param algorithm: of the checksum to compute if the client claims none.
+    """
+    claimed = claims.checksum
+    checksum = trailer = None
+    if claimed is not None:
+        if claimed.value:
+            checksum = Checksum(claimed.algorithm, claimed.value)
+        else:
+            trailer = claimed.algorithm
+    return Expectations(
+        max_size=max_size,
+        content_md5=claims.md5,
+        sha256=claims.sha256,
+        checksum=checksum,
+        trailer=trailer,
+        algorithm=algorithm,
+    )
 
 
 class Publisher:
@@ -53,25 +76,8 @@ class Publisher:
 
         :param algorithm: of the checksum to compute if the client claims none.
         """
-        claimed = claims.checksum
-        checksum = None
-        trailer = None
-        if claimed is not None:
-            if claimed.value:
-                checksum = Checksum(claimed.algorithm, claimed.value)
-            else:
-                trailer = claimed.algorithm
         return await self._ingest.take(
-            payload,
-            Expectations(
-                max_size=max_size,
-                content_md5=None if claims.md5 is None else b64encode(claims.md5).decode(),
-                sha256=claims.sha256,
-                checksum=checksum,
-                trailer=trailer,
-                algorithm=algorithm,
-            ),
-            placement,
+            payload, expectations_of(claims, max_size, algorithm), placement
         )
 
     async def submit(self, command: AnyCommand, fresh: Sequence[Extent] = ()) -> Result:

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
+from collections.abc import Mapping
 
-from bleepstore.auth.payload import PayloadMode
-from bleepstore.errors import (
-    BadDigest,
-    IncompleteBody,
-    InvalidRequest,
-    MaxMessageLengthExceeded,
-    XAmzContentSHA256Mismatch,
-)
+from bleepstore.errors import IncompleteBody, InvalidRequest, MaxMessageLengthExceeded
 from bleepstore.interfaces.http import IPayload
+from bleepstore.model.checksums import ChecksumAlgorithm
+from bleepstore.objectstore.publishing import expectations_of
 from bleepstore.s3.call import Call
-from bleepstore.s3.payload import payload_of
-from bleepstore.streams.digests import Digests
-from bleepstore.wire.checksums import (
-    ClaimedChecksum,
-    claimed_checksum,
-    content_md5,
-    trailer_value,
-)
+from bleepstore.s3.payload import claims_of, payload_of
+from bleepstore.streams.digests import DigestsOfAll
 from bleepstore.wire.xml_reader import MAX_BODY
 
 
@@ -40,41 +29,21 @@ async def read_document(
     :param limit: bytes of the body, at most.
     :raises InvalidRequest: it was required and not sent.
     :raises MaxMessageLengthExceeded: over the limit.
-    :raises InvalidDigest, BadDigest, XAmzContentSHA256Mismatch: it is another one.
-    :raises StoreError: as :meth:`IPayload.read`.
+    :raises StoreError: as :func:`claims_of`, :meth:`IPayload.read`, :meth:`Expectations.require`.
     """
     headers = call.headers
-    md5 = content_md5(headers)
-    claim = None if checksum_is_of_object else claimed_checksum(headers)
-    if digest_required and md5 is None and claim is None:
+    claims = claims_of(call, checksum=not checksum_is_of_object)
+    if digest_required and claims.md5 is None and claims.checksum is None:
         raise InvalidRequest("Missing required header for this request: Content-MD5")
-    if b"content-length" not in headers and b"transfer-encoding" not in headers:
-        body = b""
-        payload: IPayload | None = None
-    else:
+    body = b""
+    trailers: Mapping[str, str] = {}
+    if b"content-length" in headers or b"transfer-encoding" in headers:
         payload = payload_of(call)
         body = await _read_whole(payload, limit)
-    sha256 = call.payload.sha256 if call.payload.mode is PayloadMode.SHA256 else ""
-    digests = Digests(
-        md5=md5 is not None,
-        sha256=bool(sha256),
-        algorithms=() if claim is None else (claim.algorithm,),
-    )
-    digests.update(body)
-    if sha256 and digests.sha256().hex() != sha256:
-        raise XAmzContentSHA256Mismatch(
-            None,
-            ClientComputedContentSHA256=sha256,
-            S3ComputedContentSHA256=digests.sha256().hex(),
-        )
-    if md5 is not None and digests.md5() != md5:
-        raise BadDigest(
-            None,
-            ExpectedDigest=b64encode(md5).decode(),
-            CalculatedDigest=b64encode(digests.md5()).decode(),
-        )
-    if claim is not None:
-        _check(claim, payload, digests)
+        trailers = payload.trailers
+    digests = DigestsOfAll(body)
+    # MD5 where the client claims none: it takes no time to load, as the CRCs do once.
+    expectations_of(claims, limit, ChecksumAlgorithm.MD5).require(trailers, digests, digests)
     return body
 
 
@@ -95,13 +64,3 @@ async def _read_whole(payload: IPayload, limit: int) -> bytes:
 
 def _too_long(limit: int) -> MaxMessageLengthExceeded:
     return MaxMessageLengthExceeded(None, MaxMessageLengthBytes=str(limit))
-
-
-def _check(claim: ClaimedChecksum, payload: IPayload | None, digests: Digests) -> None:
-    expected = claim.value
-    if not expected:
-        expected = trailer_value(claim, {} if payload is None else payload.trailers)
-    if digests.checksum(claim.algorithm).value != expected:
-        raise BadDigest(
-            f"The {claim.algorithm.value} you specified did not match the calculated checksum."
-        )

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from klein import Klein
 
-from bleepstore.auth.payload import PayloadMode
 from bleepstore.errors import NotModified
 from bleepstore.interfaces.http import Header, IHttpRequest
 from bleepstore.objectstore.objects import Objects
 from bleepstore.objectstore.reading import ObjectRead
-from bleepstore.objectstore.requests import Claims, PutRequest, ReadRequest
+from bleepstore.objectstore.requests import PutRequest, ReadRequest
 from bleepstore.s3.call import Call
 from bleepstore.s3.documents import read_document
 from bleepstore.s3.object_headers import (
@@ -19,10 +18,10 @@ from bleepstore.s3.object_headers import (
     read_request,
     validator_headers,
 )
-from bleepstore.s3.payload import payload_of
+from bleepstore.s3.payload import claims_of, payload_of
 from bleepstore.s3.serving import serves
 from bleepstore.streams.egress import send_body
-from bleepstore.wire.checksums import checksum_headers, claimed_checksum, content_md5
+from bleepstore.wire.checksums import checksum_headers
 from bleepstore.wire.conditions import delete_condition, write_conditions
 from bleepstore.wire.dates import http_date
 from bleepstore.wire.description import read_description
@@ -137,20 +136,6 @@ class ObjectEndpoints:
             call.caller, ReadRequest(wanted.bucket, wanted.key, wanted.version_id)
         )
         return validator_headers(head.version)
-
-
-def claims_of(call: Call) -> Claims:
-    """What the head says of the body.
-
-    :raises InvalidDigest: Content-MD5.
-    :raises InvalidRequest: a checksum.
-    """
-    payload = call.payload
-    return Claims(
-        content_md5(call.headers),
-        claimed_checksum(call.headers),
-        payload.sha256 if payload.mode is PayloadMode.SHA256 else None,
-    )
 
 
 async def _send(

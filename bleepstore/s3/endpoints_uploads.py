@@ -12,10 +12,9 @@ from bleepstore.objectstore.requests import CompleteRequest, UploadName, UploadR
 from bleepstore.objectstore.uploads import Uploads
 from bleepstore.s3.call import Call
 from bleepstore.s3.documents import read_document
-from bleepstore.s3.endpoints_objects import claims_of
 from bleepstore.s3.late import Answer, answer_when_done
 from bleepstore.s3.object_headers import etag_header
-from bleepstore.s3.payload import payload_of
+from bleepstore.s3.payload import claims_of, payload_of
 from bleepstore.s3.serving import serves
 from bleepstore.wire.checksums import checksum_headers, expected_whole, upload_checksum
 from bleepstore.wire.conditions import write_conditions

@@ -12,8 +12,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from zope.interface import implementer
 
 from bleepstore.auth.chunks import ChunkSignatures
+from bleepstore.auth.payload import PayloadMode
 from bleepstore.errors import MissingContentLength
 from bleepstore.interfaces.http import IBody, IPayload
+from bleepstore.objectstore.requests import Claims
 from bleepstore.s3.call import Call
 from bleepstore.wire.aws_chunked import (
     AwsChunkedDecoder,
@@ -22,6 +24,7 @@ from bleepstore.wire.aws_chunked import (
     parse_decoded_length,
     parse_trailer_names,
 )
+from bleepstore.wire.checksums import claimed_checksum, content_md5
 
 LEAST = 8 * 1024
 """Bytes that are decoded before others get their turn, where the chunks are so small ..."""
@@ -143,4 +146,19 @@ def payload_of(call: Call) -> IPayload:
     )
     return ChunkedPayload(
         call.request.body, length, decoder, call.chunk_signatures, call.request.turn
+    )
+
+
+def claims_of(call: Call, *, checksum: bool = True) -> Claims:
+    """What the head says of the body.
+
+    :param checksum: whether the checksum headers speak of the body.
+    :raises InvalidDigest: Content-MD5.
+    :raises InvalidRequest: a checksum.
+    """
+    payload = call.payload
+    return Claims(
+        content_md5(call.headers),
+        claimed_checksum(call.headers) if checksum else None,
+        payload.sha256 if payload.mode is PayloadMode.SHA256 else None,
     )

@@ -20,7 +20,6 @@ from functools import cache, partial
 from typing import Protocol
 from zlib import crc32
 
-from bleepstore.errors import InvalidDigest
 from bleepstore.model.checksums import Checksum, ChecksumAlgorithm
 
 Bytes = bytes | memoryview
@@ -203,14 +202,3 @@ def decode_base64(value: str, size: int) -> bytes | None:
     except (Base64Error, UnicodeEncodeError):
         return None
     return raw if len(raw) == size else None
-
-
-def decode_content_md5(value: str) -> bytes:
-    """The raw MD5 of a Content-MD5 header (RFC 1864).
-
-    :raises InvalidDigest: it is not the base64 of 16 bytes.
-    """
-    raw = decode_base64(value, 16)
-    if raw is None:
-        raise InvalidDigest(**{"Content-MD5": value})
-    return raw

@@ -15,15 +15,7 @@ from collections.abc import Callable
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 
-from bleepstore.errors import (
-    BadDigest,
-    EntityTooLarge,
-    IncompleteBody,
-    InvalidRequest,
-    MalformedTrailerError,
-    NotImplemented,
-    XAmzContentSHA256Mismatch,
-)
+from bleepstore.errors import EntityTooLarge, IncompleteBody, NotImplemented
 from bleepstore.interfaces.blobs import IBlobStore, IBlobWriter, Placement
 from bleepstore.interfaces.http import IPayload
 from bleepstore.interfaces.threads import IThreads
@@ -31,13 +23,8 @@ from bleepstore.model.checksums import Checksum, ChecksumAlgorithm
 from bleepstore.model.objects import Extent
 from bleepstore.shares import Share
 from bleepstore.streams.batches import Batches
-from bleepstore.streams.digests import (
-    Digests,
-    DigestsOfAll,
-    decode_base64,
-    decode_content_md5,
-    encode_base64,
-)
+from bleepstore.streams.digests import DigestsOfAll
+from bleepstore.streams.expectations import Expectations
 
 INLINE_MAX = 16 * 1024
 """Bytes up to which a body is kept beside its metadata; above it a file costs no more."""
@@ -50,26 +37,6 @@ BATCHES = 4 * 1024 * 1024
 """Bytes that one batch of each large body may take; there are a few of each (``batches``)."""
 
 _CRC64NVME = ChecksumAlgorithm.CRC64NVME
-
-
-class Expectations(Struct, frozen=True, kw_only=True):
-    """What the client says about the bytes it sends.
-
-    :ivar max_size: bytes that are accepted at most.
-    :ivar content_md5: the Content-MD5 header as sent, base64.
-    :ivar sha256: the signed payload hash as sent, 64 lower-case hex digits; None for
-        UNSIGNED-PAYLOAD and the streaming forms.
-    :ivar checksum: an ``x-amz-checksum-*`` header.
-    :ivar trailer: the algorithm whose value comes in the payload's trailers.
-    :ivar algorithm: what to compute where the client sends no value.
-    """
-
-    max_size: int
-    content_md5: str | None = None
-    sha256: str | None = None
-    checksum: Checksum | None = None
-    trailer: ChecksumAlgorithm | None = None
-    algorithm: ChecksumAlgorithm = _CRC64NVME
 
 
 class Ingested(Struct, frozen=True, kw_only=True):
@@ -123,21 +90,15 @@ class Ingest:
         :raises EntityTooLarge: it is announced, or turns out, to be larger than allowed.
         :raises NotImplemented: it is too large to be kept inline, and the store takes no blobs;
             found before anything is read if a length is announced, else when more has come.
-        :raises InvalidDigest: Content-MD5 is malformed; found before anything is read.
-        :raises InvalidRequest: a checksum is malformed; a header's before anything is read.
-        :raises MalformedTrailerError: the announced trailer is missing.
-        :raises BadDigest: the bytes do not match Content-MD5 or the checksum.
-        :raises XAmzContentSHA256Mismatch: the bytes do not match the signed hash.
         :raises IncompleteBody: it ends before its announced length, or goes on after it.
         :raises InsufficientStorage: there is no room.
-        :raises StoreError: as :meth:`IPayload.read`.
+        :raises StoreError: as :meth:`IPayload.read`, and as :meth:`Expectations.require`.
         """
         length = payload.length
         if length is not None and length > expectations.max_size:
             raise _too_large(length, expectations)
         if self._read_only and length is not None and length > self._inline_max:
             raise self._no_blob()
-        checks = _Checks(expectations)
         pieces: list[bytes] = []
         size = 0
         if length is None or length <= self._at_once:
@@ -152,7 +113,7 @@ class Ingest:
                 body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
                 _require_whole(payload, size, expectations)
                 digests = DigestsOfAll(body)
-                checksum = checks.require(payload, digests, digests)
+                checksum = expectations.require(payload.trailers, digests, digests)
                 if size <= self._inline_max:
                     extents = (Extent(size, data=body),) if size else ()
                 else:
@@ -166,7 +127,7 @@ class Ingest:
                     if checksum.algorithm is _CRC64NVME
                     else digests.checksum(_CRC64NVME),
                 )
-        return await self._store(payload, expectations, placement, checks, pieces)
+        return await self._store(payload, expectations, placement, pieces)
 
     def _no_blob(self) -> NotImplemented:
         limit = max(self._inline_max, 0)
@@ -198,15 +159,19 @@ class Ingest:
         payload: IPayload,
         expectations: Expectations,
         placement: Placement,
-        checks: _Checks,
         pieces: list[bytes],
     ) -> Ingested:
         """Store a body in a blob: what was read of it already, and the rest."""
         blob_id = self._new_blob_id()
         writer = await self._blobs.create(blob_id, placement)
-        hashing = checks.md5 or not writer.hashes
+        hashing = expectations.says_md5 or not writer.hashes
         upload = Batches(
-            writer, self._threads, hashing, checks.sha256, checks.algorithms, self._share
+            writer,
+            self._threads,
+            hashing,
+            expectations.sha256 is not None,
+            expectations.algorithms,
+            self._share,
         )
         self._share.enter()
         try:
@@ -219,7 +184,7 @@ class Ingest:
                 await upload.add(data)
             await upload.settle()
             _require_whole(payload, upload.size, expectations)
-            checksum = checks.require(payload, upload.md5, upload.rest)
+            checksum = expectations.require(payload.trailers, upload.md5, upload.rest)
             md5 = await writer.finish(upload.md5.md5_hex() if hashing else "")
         except Exception:  # a cancelled wait too
             await upload.abandon()
@@ -237,80 +202,6 @@ class Ingest:
 
 async def _aborted(writer: IBlobWriter) -> None:
     await writer.abort()
-
-
-class _Checks:
-    """Expectations, decoded: what has to be computed, and how it must come out."""
-
-    __slots__ = ("_chosen", "_content_md5", "_expectations", "sha256")
-
-    def __init__(self, expectations: Expectations) -> None:
-        """:raises StoreError: a value is malformed."""
-        self._expectations = expectations
-        self._content_md5 = None
-        if expectations.content_md5 is not None:
-            self._content_md5 = decode_content_md5(expectations.content_md5)
-        if (checksum := expectations.checksum) is not None:
-            _require_decodable(checksum, "header")
-        self.sha256 = expectations.sha256 is not None
-        self._chosen = (
-            expectations.checksum.algorithm
-            if expectations.checksum is not None
-            else expectations.trailer or expectations.algorithm
-        )
-
-    @property
-    def md5(self) -> bool:
-        """Whether the client has said what the MD5 is, or wants it as the checksum."""
-        return self._content_md5 is not None or self._chosen is ChecksumAlgorithm.MD5
-
-    @property
-    def algorithms(self) -> tuple[ChecksumAlgorithm, ...]:
-        """The checksums to compute, beside the MD5: the client's choice, and that of the scrub."""
-        chosen = self._chosen
-        if chosen is _CRC64NVME or chosen is ChecksumAlgorithm.MD5:
-            return (_CRC64NVME,)
-        return (chosen, _CRC64NVME)
-
-    def require(
-        self, payload: IPayload, md5: Digests | DigestsOfAll, rest: Digests | DigestsOfAll
-    ) -> Checksum:
-        """The checksum of the bytes, if they are what the client says; after the payload's end.
-
-        :raises StoreError: they are not.
-        """
-        expectations = self._expectations
-        if self._content_md5 is not None and self._content_md5 != md5.md5():
-            raise BadDigest(
-                ExpectedDigest=expectations.content_md5 or "",
-                CalculatedDigest=encode_base64(md5.md5()),
-            )
-        if expectations.sha256 is not None:
-            computed = rest.sha256().hex()
-            if computed != expectations.sha256:
-                raise XAmzContentSHA256Mismatch(
-                    ClientComputedContentSHA256=expectations.sha256,
-                    S3ComputedContentSHA256=computed,
-                )
-        expected = expectations.checksum
-        if (algorithm := expectations.trailer) is not None:
-            value = payload.trailers.get(algorithm.header)
-            if value is None:
-                raise MalformedTrailerError
-            expected = Checksum(algorithm, value)
-            _require_decodable(expected, "trailing header")
-        digests = md5 if self._chosen is ChecksumAlgorithm.MD5 else rest
-        checksum = digests.checksum(self._chosen)
-        if expected is not None and expected.value != checksum.value:
-            raise BadDigest(
-                f"The {checksum.algorithm} you specified did not match the calculated checksum."
-            )
-        return checksum
-
-
-def _require_decodable(checksum: Checksum, where: str) -> None:
-    if decode_base64(checksum.value, checksum.algorithm.size) is None:
-        raise InvalidRequest(f"Value for {checksum.algorithm.header} {where} is invalid.")
 
 
 def _require_whole(payload: IPayload, size: int, expectations: Expectations) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64encode
-from collections.abc import Mapping
 from functools import lru_cache
 
 from msgspec import Struct
@@ -16,7 +15,6 @@ from bleepstore.errors import (
     InvalidArgument,
     InvalidDigest,
     InvalidRequest,
-    MalformedTrailerError,
 )
 from bleepstore.model.checksums import Checksum, ChecksumAlgorithm, ChecksumType
 from bleepstore.wire.headers import Header, Headers, text_of
@@ -103,18 +101,6 @@ def _announced_in_vain(headers: Headers, name: bytes) -> bool:
     """
     repeated = headers[_TRAILER].lower() == name
     return repeated and not headers.get(_PAYLOAD, b"").endswith(b"-TRAILER")
-
-
-def trailer_value(claim: ClaimedChecksum, trailers: Mapping[str, str]) -> str:
-    """The base64 value of a checksum announced by x-amz-trailer, from the trailers that came.
-
-    :raises MalformedTrailerError: it did not come.
-    :raises InvalidRequest: it is malformed.
-    """
-    value = trailers.get(claim.algorithm.header)
-    if value is None:
-        raise MalformedTrailerError
-    return _checked_value(claim.algorithm, value.encode())
 
 
 def upload_checksum(headers: Headers) -> tuple[ChecksumAlgorithm | None, ChecksumType | None]:

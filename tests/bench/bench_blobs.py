@@ -34,7 +34,8 @@ from bleepstore.model.checksums import ChecksumAlgorithm
 from bleepstore.shares import MOST
 from bleepstore.streams import digests
 from bleepstore.streams.egress import BodyReader, send_body
-from bleepstore.streams.ingest import Expectations, Ingest
+from bleepstore.streams.expectations import Expectations
+from bleepstore.streams.ingest import Ingest
 from bleepstore.streams.threads import ReactorThreads
 
 MIB = 1 << 20

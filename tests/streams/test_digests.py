@@ -10,13 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bleepstore.errors import InvalidDigest
 from bleepstore.model.checksums import ChecksumAlgorithm
 from bleepstore.streams.digests import (
     Digests,
     DigestsOfAll,
     decode_base64,
-    decode_content_md5,
     encode_base64,
 )
 
@@ -109,10 +107,3 @@ def test_what_is_no_base64_of_the_size_is_refused(value: str) -> None:
 def test_any_text_is_decoded_or_refused(value: str) -> None:
     raw = decode_base64(value, 16)
     assert raw is None or len(raw) == 16
-
-
-def test_a_content_md5_that_is_no_md5_is_an_invalid_digest_that_names_it() -> None:
-    assert decode_content_md5("1B2M2Y8AsgTpgAmY7PhCfg==") == hashlib.md5(b"").digest()
-    with pytest.raises(InvalidDigest) as caught:
-        decode_content_md5("short")
-    assert caught.value.details == {"Content-MD5": "short"}

@@ -26,7 +26,8 @@ from bleepstore.interfaces.threads import ILane, IThreads
 from bleepstore.model.checksums import ChecksumAlgorithm
 from bleepstore.shares import LEAST
 from bleepstore.streams import batches
-from bleepstore.streams.ingest import Expectations, Ingest, Ingested
+from bleepstore.streams.expectations import Expectations
+from bleepstore.streams.ingest import Ingest, Ingested
 from tests.objectstore.driving import Running
 from tests.streams.stores import Payload
 
