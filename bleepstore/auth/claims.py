@@ -7,7 +7,6 @@ up in between, at leisure.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from enum import Enum
 from functools import lru_cache
 
 from msgspec import Struct
@@ -24,13 +23,6 @@ Refuse = Callable[[str, dict[str, str]], StoreError]
 """Makes the error of one way of signing out of its last words and its details."""
 
 
-class ClaimKind(Enum):
-    """Where the signature came from."""
-
-    HEADER = "the Authorization header"
-    QUERY = "the query string"
-
-
 class Claim(Struct, frozen=True, kw_only=True):
     """A signature that is well-formed, timely and of the right scope, and yet to be verified.
 
@@ -42,7 +34,6 @@ class Claim(Struct, frozen=True, kw_only=True):
     :ivar signature: as sent; hex if the client is right.
     """
 
-    kind: ClaimKind
     access_key: str
     date: bytes
     region: bytes

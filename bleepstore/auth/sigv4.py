@@ -29,7 +29,7 @@ from bleepstore.auth.canonical import (
     string_to_sign,
 )
 from bleepstore.auth.chunks import ChunkSignatures
-from bleepstore.auth.claims import Claim, ClaimKind, shown
+from bleepstore.auth.claims import Claim, shown
 from bleepstore.auth.keys import SigningKeys, signature_of
 from bleepstore.auth.payload import Payload, PayloadMode
 from bleepstore.auth.sigv2_query import LegacyClaim, parse_legacy_claim
@@ -39,7 +39,6 @@ from bleepstore.errors import InvalidArgument, SignatureDoesNotMatch
 
 __all__ = [
     "Claim",
-    "ClaimKind",
     "Payload",
     "PayloadMode",
     "SigningKeys",
@@ -59,7 +58,6 @@ class Verified(Struct, frozen=True):
     :ivar chunks: follows the signatures of the body's chunks, where they are signed.
     """
 
-    access_key: str
     payload: Payload
     chunks: ChunkSignatures | None
 
@@ -138,7 +136,7 @@ def verify(claim: Claim, secret: str, keys: SigningKeys) -> Verified:
     chunks = None
     if claim.payload.mode.signed_chunks:
         chunks = ChunkSignatures(key, claim.amz_date, claim.scope, claim.signature)
-    return Verified(claim.access_key, claim.payload, chunks)
+    return Verified(claim.payload, chunks)
 
 
 def _query_mechanism(raw: bytes, query: tuple[Pair, ...]) -> frozenset[bytes] | None:

@@ -12,7 +12,6 @@ from bleepstore.auth.canonical import ALGORITHM, USUAL, USUAL_LENGTH, Pair, Sign
 from bleepstore.auth.claims import (
     MAX_SKEW,
     Claim,
-    ClaimKind,
     check_signed_headers,
     parse_credential,
     refuse_token,
@@ -62,7 +61,6 @@ def parse_header_claim(
     listed = signed_headers(signed)
     check_signed_headers(headers, listed, _malformed)
     return Claim(
-        kind=ClaimKind.HEADER,
         access_key=access_key,
         date=date[:8],
         region=region,

@@ -12,7 +12,6 @@ from bleepstore.auth.canonical import ALGORITHM, Pair, Signable, signed_headers
 from bleepstore.auth.claims import (
     MAX_SKEW,
     Claim,
-    ClaimKind,
     check_signed_headers,
     parse_credential,
     refuse_token,
@@ -71,7 +70,6 @@ def parse_query_claim(
     check_signed_headers(headers, listed, _bad_signed_headers)
     payload = _payload(found, headers)
     return Claim(
-        kind=ClaimKind.QUERY,
         access_key=access_key,
         date=date[:8],
         region=region,

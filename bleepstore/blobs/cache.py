@@ -49,8 +49,6 @@ class Blocks:
 
     :param directory: of the cache; made if it is missing.
     :param max_bytes: of all files together.
-    :ivar hits: reads of a block that were served from the disk.
-    :ivar misses: those that were not.
     """
 
     def __init__(self, directory: str, max_bytes: int, threads: IThreads) -> None:
@@ -61,7 +59,6 @@ class Blocks:
         self._sizes: OrderedDict[str, int] = OrderedDict()
         self._total = 0
         self._fetching: dict[str, list[Deferred[None]]] = {}
-        self.hits = self.misses = 0
 
     def stop(self) -> None:
         """Close what is open; reading opens it again."""
@@ -102,8 +99,6 @@ class Blocks:
                 self._forget(name)
             else:
                 data = self._taken(name, run, start, length)
-        if data is None:
-            self.misses += 1
         return data
 
     def _taken(self, name: str, run: Run, start: int, length: int) -> bytes | None:
@@ -112,7 +107,6 @@ class Blocks:
             return None
         if name in self._sizes:
             self._sizes.move_to_end(name)
-        self.hits += 1
         return run.data if length == len(run.data) else run.data[first : first + length]
 
     async def write(self, name: str, run: Run) -> None:

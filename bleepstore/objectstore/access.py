@@ -102,8 +102,8 @@ def require_version(
         bucket, so that nobody learns by it which keys exist (GetObject, "Permissions").
     """
     bucket = lookup.bucket
-    if expected_owner and expected_owner != bucket.owner_id:
-        raise AccessDenied
+    if expected_owner:
+        check_expected_owner(bucket, expected_owner)
     version = lookup.version
     if version is None:
         raise _missing(bucket, caller, key, version_id)

@@ -15,7 +15,6 @@ from bleepstore.errors import (
     BucketChanged,
     Displaced,
     InvalidPartNumber,
-    NotModified,
     OperationAborted,
     StoreError,
 )
@@ -151,8 +150,7 @@ class Objects:
         :raises NoSuchVersion:
         :raises AccessDenied:
         :raises PreconditionFailed:
-        :raises NotModified: its details have the validators for the answer: ``ETag`` without
-            quotes, and ``LastModified`` in milliseconds.
+        :raises NotModified:
         :raises InvalidRange:
         :raises InvalidPartNumber: the object has no such part.
         :raises OperationAborted: it was replaced again and again meanwhile (only in a cloud).
@@ -343,12 +341,7 @@ class Objects:
             caller.expected_bucket_owner,
         )
         if request.conditions is not None:
-            try:
-                check_read(request.conditions, version.etag, version.last_modified)
-            except NotModified:
-                raise NotModified(
-                    ETag=version.etag, LastModified=str(version.last_modified)
-                ) from None
+            check_read(request.conditions, version.etag, version.last_modified)
         return version
 
     async def _delete(

@@ -6,14 +6,12 @@ from klein import Klein
 from twisted.internet.interfaces import IReactorTime
 
 from bleepstore.interfaces.http import IHttpRequest
-from bleepstore.model.commands import Written
-from bleepstore.model.objects import Part
 from bleepstore.objectstore.copying import Copies
 from bleepstore.objectstore.requests import CopyRequest, PartCopyRequest
 from bleepstore.objectstore.uploads import Uploads
 from bleepstore.s3.call import Call
 from bleepstore.s3.endpoints_uploads import part_of, upload_of
-from bleepstore.s3.late import Answer, answer_when_done
+from bleepstore.s3.late import answer_when_done
 from bleepstore.s3.serving import serves
 from bleepstore.wire.checksums import copy_algorithm
 from bleepstore.wire.conditions import copy_source_conditions, write_conditions
@@ -64,11 +62,9 @@ class CopyEndpoints:
             checksum_algorithm=copy_algorithm(headers),
             conditions=write_conditions(headers),
         )
-
-        def render(written: Written) -> Answer:
-            return copy_object_result(written), []
-
-        await answer_when_done(call, self._clock, self._copies.copy(call.caller, asked), render)
+        await answer_when_done(
+            call, self._clock, self._copies.copy(call.caller, asked), copy_object_result
+        )
 
     @serves(app, "UploadPartCopy")
     async def upload_part_copy(self, request: IHttpRequest, call: Call) -> None:
@@ -82,10 +78,6 @@ class CopyEndpoints:
             source_expected_owner=header_text(headers, _SOURCE_OWNER) or "",
             first_last=None if range_ is None else parse_copy_range(range_),
         )
-
-        def render(part: Part) -> Answer:
-            return copy_part_result(part.etag, part.last_modified, part.checksum), []
-
         await answer_when_done(
-            call, self._clock, self._uploads.copy_part(call.caller, asked), render
+            call, self._clock, self._uploads.copy_part(call.caller, asked), copy_part_result
         )

@@ -12,7 +12,7 @@ from bleepstore.objectstore.requests import CompleteRequest, UploadName, UploadR
 from bleepstore.objectstore.uploads import Uploads
 from bleepstore.s3.call import Call
 from bleepstore.s3.documents import read_document
-from bleepstore.s3.late import Answer, answer_when_done
+from bleepstore.s3.late import answer_when_done
 from bleepstore.s3.object_headers import etag_header
 from bleepstore.s3.payload import claims_of, payload_of
 from bleepstore.s3.serving import serves
@@ -79,8 +79,8 @@ class UploadEndpoints:
         asked = CompleteRequest(upload_of(call), parts, whole, conditions)
         location = _location(call)
 
-        def render(written: Written) -> Answer:
-            return complete_upload_result(location, call.bucket, call.key, written), []
+        def render(written: Written) -> bytes:
+            return complete_upload_result(location, call.bucket, call.key, written)
 
         await answer_when_done(
             call, self._clock, self._uploads.complete(call.caller, asked), render

@@ -27,10 +27,11 @@ from bleepstore.s3.authentication import Authentication
 from bleepstore.s3.call import XML, Call, Identity, region_header
 from bleepstore.s3.identity import host_id, request_ids
 from bleepstore.s3.pages import SystemPages
-from bleepstore.s3.serving import TEMPLATES, Endpoints, endpoint_table
+from bleepstore.s3.serving import Endpoints, endpoint_table
 from bleepstore.streams.coroutines import resumed, run_on
 from bleepstore.wire.errors import error_body, error_headers, status_of
 from bleepstore.wire.headers import refuse_unsupported
+from bleepstore.wire.operations import TEMPLATES
 from bleepstore.wire.routing import Router
 
 _log = Logger()

@@ -19,7 +19,6 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from bleepstore.errors import InternalError, StoreError
-from bleepstore.interfaces.http import Header
 from bleepstore.s3.call import XML, Call
 
 PATIENCE_SECONDS = 10.0
@@ -29,25 +28,22 @@ DECLARATION = b'<?xml version="1.0" encoding="UTF-8"?>\n'
 
 _log = Logger()
 T = TypeVar("T")
-Answer = tuple[bytes, list[Header]]
-"""The XML document and the headers of a success.  Headers go with an early answer alone."""
 
 
 async def answer_when_done(
     call: Call,
     clock: IReactorTime,
     work: Coroutine[Deferred[Any], Any, T],
-    render: Callable[[T], Answer],
+    render: Callable[[T], bytes],
 ) -> None:
-    """Do the work and answer with what ``render`` makes of its result.
+    """Do the work and answer with the XML document that ``render`` makes of its result.
 
     :raises StoreError: the work failed before anything was sent.
     """
     doing = Deferred.fromCoroutine(work)
     alive = _KeepAlive(call, clock)
     try:
-        result = await doing
-        document, headers = render(result)
+        document = render(await doing)
     except Exception as error:
         if not alive.stop():
             raise
@@ -60,7 +56,7 @@ async def answer_when_done(
         if alive.stop():
             await alive.end(document)
         else:
-            call.xml(document, headers)
+            call.xml(document)
 
 
 class _KeepAlive:

@@ -16,8 +16,7 @@ from typing import Any
 import msgspec
 
 from bleepstore import __version__
-from bleepstore.s3.serving import TEMPLATES
-from bleepstore.wire.operations import OPERATIONS, Body, Level, Operation
+from bleepstore.wire.operations import OPERATIONS, TEMPLATES, Body, Level, Operation
 
 Document = dict[str, Any]
 

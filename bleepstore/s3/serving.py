@@ -20,13 +20,6 @@ from bleepstore.s3.call import Call
 from bleepstore.streams.coroutines import pending
 from bleepstore.wire.operations import BY_NAME, OPERATIONS, Level
 
-TEMPLATES = {
-    Level.SERVICE: "/",
-    Level.BUCKET: "/{bucket}",
-    Level.OBJECT: "/{bucket}/{key}",
-}
-"""The path templates of metrics and documents."""
-
 _RULES = {
     Level.SERVICE: "/",
     Level.BUCKET: "/<bucket>",

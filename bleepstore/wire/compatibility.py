@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bleepstore.wire.operations import OPERATIONS, Level, Operation
+from bleepstore.wire.operations import OPERATIONS, TEMPLATES, Level, Operation
 
 _HEAD = """\
 # S3 compatibility
@@ -34,13 +34,12 @@ def compatibility_markdown() -> str:
 
 
 def _request(row: Operation) -> str:
-    target = {Level.SERVICE: "/", Level.BUCKET: "/{bucket}", Level.OBJECT: "/{bucket}/{key}"}
     query = row.subresource
     if row.subresource == "list-type":
         query += "=2"
     if row.parameter:
         query += f"&{row.parameter}"
-    text = f"{row.method} {target[row.level]}"
+    text = f"{row.method} {TEMPLATES[row.level]}"
     if query:
         text += f"?{query}"
     return text + (" + x-amz-copy-source" if row.copies else "")

@@ -25,6 +25,14 @@ class Level(StrEnum):
     OBJECT = "object"
 
 
+TEMPLATES = {
+    Level.SERVICE: "/",
+    Level.BUCKET: "/{bucket}",
+    Level.OBJECT: "/{bucket}/{key}",
+}
+"""The path templates of metrics and documents."""
+
+
 class Body(StrEnum):
     """What the body of a request holds."""
 

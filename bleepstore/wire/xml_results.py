@@ -9,9 +9,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 from bleepstore.errors import NoSuchVersion
 from bleepstore.model.acl import Acl, Grant
-from bleepstore.model.checksums import Checksum
 from bleepstore.model.commands import DeleteTarget, Refusal, Written
-from bleepstore.model.objects import ObjectVersion, PartInfo
+from bleepstore.model.objects import ObjectVersion, Part, PartInfo
 from bleepstore.wire.dates import iso_date
 from bleepstore.wire.parameters import is_version_id
 from bleepstore.wire.xml_text import checksum_element, document, escaped, owner_element
@@ -34,9 +33,11 @@ def copy_object_result(written: Written) -> bytes:
     )
 
 
-def copy_part_result(etag: str, last_modified: int, checksum: Checksum | None) -> bytes:
+def copy_part_result(part: Part) -> bytes:
     """CopyPartResult."""
-    return document("CopyPartResult", _copy(etag, last_modified) + checksum_element(checksum))
+    return document(
+        "CopyPartResult", _copy(part.etag, part.last_modified) + checksum_element(part.checksum)
+    )
 
 
 def _copy(etag: str, last_modified: int) -> str:

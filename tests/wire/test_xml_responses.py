@@ -11,6 +11,7 @@ import pytest
 from botocore.compat import unquote_str
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from bleepstore.model.accounts import Account
 from bleepstore.model.acl import ALL_USERS, Acl, Grant, Permission, private_acl
@@ -307,11 +308,13 @@ def test_copies() -> None:
             "ChecksumType": "COMPOSITE",
         }
     }  # fmt: skip
-    assert parsed("UploadPartCopy", copy_part_result("e", TIME, Checksum(CRC32, "AAAAAA=="))) == {
-        "CopyPartResult": {"ETag": '"e"', "LastModified": MOMENT, "ChecksumCRC32": "AAAAAA=="}
-    }
-    assert parsed("UploadPartCopy", copy_part_result("e", TIME, None)) == {
+    part = Part(number=1, size=5, etag="e", last_modified=TIME)
+    assert parsed("UploadPartCopy", copy_part_result(part)) == {
         "CopyPartResult": {"ETag": '"e"', "LastModified": MOMENT}
+    }
+    part = structs.replace(part, checksum=Checksum(CRC32, "AAAAAA=="))
+    assert parsed("UploadPartCopy", copy_part_result(part)) == {
+        "CopyPartResult": {"ETag": '"e"', "LastModified": MOMENT, "ChecksumCRC32": "AAAAAA=="}
     }
 
 
