@@ -58,6 +58,7 @@ class Verified(Struct, frozen=True):
     :ivar chunks: follows the signatures of the body's chunks, where they are signed.
     """
 
+    access_key: str
     payload: Payload
     chunks: ChunkSignatures | None
 
@@ -136,7 +137,7 @@ def verify(claim: Claim, secret: str, keys: SigningKeys) -> Verified:
     chunks = None
     if claim.payload.mode.signed_chunks:
         chunks = ChunkSignatures(key, claim.amz_date, claim.scope, claim.signature)
-    return Verified(claim.payload, chunks)
+    return Verified(claim.access_key, claim.payload, chunks)
 
 
 def _query_mechanism(raw: bytes, query: tuple[Pair, ...]) -> frozenset[bytes] | None:

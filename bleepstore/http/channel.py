@@ -61,7 +61,6 @@ class HTTPChannel(Protocol):
         self.client_host = ""
         self.secure = False
         self.surplus = False  # too many were there: it is served if there is room when it asks
-        self._seconds = factory.reactor.seconds
         self._input = Pending(factory.parser.max_size)
         self._request: Request | None = None  # the one being served
         self._body: Body | None = None  # that has not arrived whole
@@ -110,8 +109,6 @@ class HTTPChannel(Protocol):
             body.fail(IncompleteBody())
         if self._drain is not None:
             self._drained()
-        if request is not None:
-            self._observe(request)
         self.factory.arrivals.leave(self.transport)
         self.factory.disconnected(self)  # last: whoever waits for the end finds all ended
 
@@ -241,18 +238,17 @@ class HTTPChannel(Protocol):
             self._refuse_plainly(417)
             return
         length = head.length
-        now = self._seconds()
         if length == 0:
-            request = self._request = Request(self, head, NO_BODY, now)
+            request = self._request = Request(self, head, NO_BODY)
             if head.expectation:
                 self.outbound.write(CONTINUE)  # though there is no body: see there
             if behind:
                 self._input.append(behind)
         elif length == len(behind):
-            request = self._request = Request(self, head, WholeBody(behind), now)
+            request = self._request = Request(self, head, WholeBody(behind))
         else:
             body = self._body = Body(self, length)
-            request = self._request = Request(self, head, body, now)
+            request = self._request = Request(self, head, body)
             self._continue_due = head.expectation != b""
             if length is None or length > LARGE:
                 self._wide = True
@@ -391,10 +387,6 @@ class HTTPChannel(Protocol):
         if request is not self._request:
             return
         self._request = None
-        now = self._seconds()
-        observer = self.factory.observer
-        if observer is not None:
-            observer(request, request.code, now - request.began)
         if self._closing:
             return  # it was cut
         if self._close_after or self.factory.stopping:
@@ -406,7 +398,7 @@ class HTTPChannel(Protocol):
             self._resume()
             self._watch.expect(self.factory.limits.read_timeout, self._close)
             return
-        self._watch.expect_by(now + self.factory.limits.idle_timeout, self._close)
+        self._watch.expect(self.factory.limits.idle_timeout, self._close)
         if self._input or self._paused or self._eof:
             self._advance()
 
@@ -414,12 +406,6 @@ class HTTPChannel(Protocol):
         """A body that nobody wanted has ended: the next request may come."""
         self._watch.expect(self.factory.limits.idle_timeout, self._close)
         self._advance()
-
-    def _observe(self, request: Request) -> None:
-        observer = self.factory.observer
-        if observer is not None:
-            status = request.code if request.started else 0
-            observer(request, status, self._seconds() - request.began)
 
     # Refusals and ends
 

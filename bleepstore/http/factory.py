@@ -22,7 +22,7 @@ from bleepstore.http.channel import HTTPChannel
 from bleepstore.http.head import HeadParser
 from bleepstore.http.outbound import Departures
 from bleepstore.http.response import date_bytes, plain_refusal
-from bleepstore.http.settings import Handler, Limits, Observer, Refuse
+from bleepstore.http.settings import Handler, Limits, Refuse
 from bleepstore.shares import Share
 
 SWEEP: Final = 1.0
@@ -51,7 +51,6 @@ class HTTPFactory(Factory):
     :param handler: called with each request.
     :param reactor: the clock; its seconds are the wall clock's, for Date.
     :param refuse: makes an error's response; plain text if not given.
-    :param observer: called with each request that has ended.
     :ivar reads: what large bodies that arrive may take in one read.
     :ivar stopping: whether :meth:`stop` was called.
     """
@@ -64,13 +63,11 @@ class HTTPFactory(Factory):
         limits: Limits,
         reactor: IReactorTime,
         refuse: Refuse | None = None,
-        observer: Observer | None = None,
     ) -> None:
         self.handler: Final = handler
         self.limits: Final = limits
         self.reactor: Final = reactor
         self.refuse: Final[Refuse] = plain_refusal if refuse is None else refuse
-        self.observer: Final = observer
         self.parser: Final = HeadParser(limits.max_target, limits.max_head, limits.max_headers)
         self.departures: Final = Departures(reactor)
         self.arrivals: Final = Arrivals()
@@ -88,11 +85,6 @@ class HTTPFactory(Factory):
         self._period = min(
             SWEEP, limits.read_timeout / 4, limits.write_timeout / 4, limits.idle_timeout / 4
         )
-
-    @property
-    def connections(self) -> int:
-        """How many are open."""
-        return len(self._channels)
 
     def buildProtocol(self, addr: IAddress | None) -> HTTPChannel:  # type: ignore[override]
         """A channel for a new connection."""

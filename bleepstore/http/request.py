@@ -32,8 +32,6 @@ class Request(WebRequest):
     Answer it in one of three ways: :meth:`respond`; or :meth:`start`, :meth:`send`, :meth:`finish`;
     or twisted.web's setResponseCode, setHeader, write, finish.  An answer to a client that has
     gone is dropped in silence, but for ``send``, which says so.
-
-    :ivar began: when the head was complete, in the reactor's seconds.
     """
 
     _chunked = False
@@ -43,9 +41,7 @@ class Request(WebRequest):
     _left = -1
     """Bytes announced and not yet sent; -1 if none were announced."""
 
-    def __init__(
-        self, channel: HTTPChannel, head: Head, body: Body | NoBody | WholeBody, now: float
-    ) -> None:
+    def __init__(self, channel: HTTPChannel, head: Head, body: Body | NoBody | WholeBody) -> None:
         # twisted.web's constructor is not called, for the reason that webrequest gives
         self.channel = channel
         self.method = head.method
@@ -53,7 +49,6 @@ class Request(WebRequest):
         self.headers = head.headers
         self.fields = head.fields
         self.body = body
-        self.began = now
         self.client_host = channel.client_host
         self.secure = channel.secure
         self._head = head
@@ -75,10 +70,6 @@ class Request(WebRequest):
     @property
     def bytes_received(self) -> int:
         return self.body.received
-
-    def header(self, name: bytes) -> bytes | None:
-        """As :meth:`IHttpRequest.header`."""
-        return self.fields.get(name)
 
     def isSecure(self) -> bool:
         """As IRequest."""

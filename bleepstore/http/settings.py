@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from bleepstore.errors import StoreError
 from bleepstore.http.request import Request
-from bleepstore.interfaces.http import Header, IHttpRequest
+from bleepstore.interfaces.http import Header
 
 Handler = Callable[[Request], None]
 """Called once for each request when its head is complete; nothing of the body was read.
@@ -20,13 +20,6 @@ goes on in a coroutine hands a late failure to ``Request.fail``.
 
 Refuse = Callable[[StoreError], tuple[int, Sequence[Header], bytes]]
 """Status, headers and body for an error that is found before, or instead of, a handler's answer."""
-
-Observer = Callable[[IHttpRequest, int, float], None]
-"""Called with each finished request, its status and its duration in seconds.
-
-Bytes are in ``request.bytes_received`` and ``bytes_sent``.  The status is 0 where the client went
-away, or was cut off, before an answer was begun.  Refused heads never were requests: not called.
-"""
 
 PIPELINE: Final = 64 * 1024
 """Bytes of later requests that may wait while one is served."""

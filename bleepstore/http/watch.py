@@ -27,11 +27,7 @@ class Watch:
 
     def expect(self, within: float, otherwise: Callable[[], None]) -> None:
         """Call ``otherwise`` after so many seconds, in place of what was expected before."""
-        self.expect_by(self._seconds() + within, otherwise)
-
-    def expect_by(self, deadline: float, otherwise: Callable[[], None]) -> None:
-        """The same by a moment that is known."""
-        self._deadline = deadline
+        self._deadline = self._seconds() + within
         self._expire = otherwise
 
     def expects(self, otherwise: Callable[[], None]) -> bool:

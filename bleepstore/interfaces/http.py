@@ -53,9 +53,6 @@ class IHttpRequest(Interface):
     bytes_received = Attribute("int: body bytes taken from the wire so far.")
     bytes_sent = Attribute("int: response body bytes written so far.")
 
-    def header(name: bytes) -> bytes | None:
-        """The value of a header by its lower-case name; repeated ones joined with a comma."""
-
     def respond(status: int, headers: Sequence[Header], body: bytes = b"") -> None:
         """Send a whole response in one write and finish.  Content-Length is added.
 

@@ -94,7 +94,7 @@ def test_an_access_key_may_hold_slashes_and_other_letters() -> None:
     signer = Signer("team/Jörg", "secret", "us-east-1")
     claim = claim_of(signed(signer=signer))
     assert claim.access_key == "team/Jörg"
-    verify(claim, "secret", SigningKeys())
+    assert verify(claim, "secret", SigningKeys()).access_key == "team/Jörg"
 
 
 @pytest.mark.parametrize("payload", CHUNKED)

@@ -17,7 +17,7 @@ from zope.interface import implementer
 from bleepstore.http.channel import HTTPChannel
 from bleepstore.http.factory import HTTPFactory
 from bleepstore.http.request import Request
-from bleepstore.http.settings import Handler, Limits, Observer, Refuse
+from bleepstore.http.settings import Handler, Limits, Refuse
 
 T = TypeVar("T")
 
@@ -156,11 +156,10 @@ class Connection:
         capacity: int | None = None,
         factory: HTTPFactory | None = None,
         refuse: Refuse | None = None,
-        observer: Observer | None = None,
     ) -> None:
         if factory is None:
             self.clock = Clock()
-            factory = HTTPFactory(handler, limits or Limits(), self.clock, refuse, observer)
+            factory = HTTPFactory(handler, limits or Limits(), self.clock, refuse)
         self.factory = factory
         self.transport = MemoryTransport(capacity)
         self.channel: HTTPChannel = factory.buildProtocol(None)

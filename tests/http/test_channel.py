@@ -57,7 +57,7 @@ def test_requests_and_bodies_keep_their_contract() -> None:
     assert verifyObject(IHttpRequest, request)
     assert verifyObject(IBody, request.body)
     assert (request.method, request.uri, request.client_host) == (b"PUT", b"/b/k?x", "192.0.2.7")
-    assert (request.header(b"x-a"), request.header(b"x-b")) == (b"1,2", None)
+    assert request.fields[b"x-a"] == b"1,2"
     assert (request.secure, request.started, request.body.length) == (False, False, 3)
     assert (request.bytes_received, request.bytes_sent) == (2, 0)
     connection.send(b"c")
@@ -639,25 +639,6 @@ def test_abort_cuts_the_connection() -> None:
     connection.send(head())
     recorder.last.abort()
     assert connection.transport.aborted
-
-
-# The observer
-
-
-def test_the_observer_sees_each_request_once() -> None:
-    seen: list[tuple[bytes, int, int, int, float]] = []
-
-    def observe(request: IHttpRequest, status: int, seconds: float) -> None:
-        seen.append((request.uri, status, request.bytes_received, request.bytes_sent, seconds))
-
-    recorder = Recorder()
-    connection = Connection(recorder, observer=observe)
-    connection.send(head("PUT", "/1", "Content-Length: 3") + b"abc")
-    connection.advance(2)
-    recorder.last.respond(201, [], b"four")
-    connection.send(head("GET", "/2"))
-    connection.sever()
-    assert seen == [(b"/1", 201, 3, 4, 2.0), (b"/2", 0, 0, 0, 0.0)]
 
 
 # Anything at all

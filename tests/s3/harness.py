@@ -136,9 +136,6 @@ class FakeRequest:
     def bytes_sent(self) -> int:
         return len(self.sent)
 
-    def header(self, name: bytes) -> bytes | None:
-        return self.fields.get(name)
-
     def respond(self, status: int, headers: Sequence[Header], body: bytes = b"") -> None:
         assert not self.started, "two responses"
         self.started = True
