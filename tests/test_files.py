@@ -100,8 +100,9 @@ def test_what_the_page_cache_has_is_read_at_once_where_it_can_be_asked(
     (tmp_path / "file").write_bytes(b"0123456789")
     with open(tmp_path / "file", "rb") as file:
         head, body = bytearray(2), bytearray(20)
-        assert read_at_hand(file.fileno(), (head, body), 1) == 9
-        assert (head, body[:7]) == (b"12", b"3456789")
+        if hasattr(os, "RWF_NOWAIT"):  # not if Python was built for an old C library
+            assert read_at_hand(file.fileno(), (head, body), 1) == 9
+            assert (head, body[:7]) == (b"12", b"3456789")
         assert read_at_hand(file.fileno(), (head,), 10) == 0
         monkeypatch.setattr(files, "_NO_WAIT", None)
         assert read_at_hand(file.fileno(), (head,), 0) == 0
