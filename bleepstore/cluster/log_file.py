@@ -23,6 +23,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from struct import Struct as Layout
+from struct import error as StructError
 
 import msgspec
 from awscrt.checksums import crc32c
@@ -122,6 +123,8 @@ class LogFile:
                 raise UnusableLog(f"{self.path}: {error.strerror}") from error
             if isinstance(error, sqlite3.Error):
                 raise self._explained(error) from error
+            if isinstance(error, UnicodeDecodeError):  # of SQLite's message: it quotes the schema
+                raise DamagedLog(self.path, "its schema cannot be read") from error
             raise
         self._synced = True
 
@@ -214,7 +217,7 @@ class LogFile:
         if len(rows) != 1:
             raise DamagedLog(self.path, "its record is missing")
         ((data, checksum),) = rows
-        if crc32c(data) != checksum:
+        if not isinstance(data, bytes) or crc32c(data) != checksum:
             raise DamagedLog(self.path, "its record does not match its checksum")
         try:
             return _decoder.decode(data)
@@ -279,7 +282,7 @@ class LogFile:
         try:
             entry = Entry(index, term, EntryKind(kind), data)
             intact = _checksum_of(entry) == checksum
-        except ValueError:  # no such kind
+        except (ValueError, TypeError, StructError):  # no such kind, or another type
             intact = False
         if not intact:
             raise DamagedLog(self.path, f"entry {number} does not match its checksum")

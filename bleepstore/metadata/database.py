@@ -84,6 +84,8 @@ class Database:
             raise UnusableDatabase(f"{self.path}: {error.strerror}") from error
         except sqlite3.Error as error:
             raise UnusableDatabase(f"{self.path}: {error}") from error
+        except UnicodeDecodeError as error:  # of SQLite's message: it quotes the schema
+            raise UnusableDatabase(f"{self.path}: its schema is damaged") from error
 
     def reopen(self) -> None:
         """Replace the writer's connection after a commit that failed in an unknown way."""

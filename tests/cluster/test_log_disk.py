@@ -222,6 +222,41 @@ def test_a_damaged_middle_stops_the_node_and_says_what_to_do(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("UPDATE record SET data = NULL", "its record does not match its checksum"),
+        ("UPDATE entries SET data = NULL WHERE number = 5", "entry 5 does not match"),
+        ("UPDATE entries SET term = NULL WHERE number = 5", "entry 5 does not match"),
+    ],
+)
+def test_values_that_the_tables_do_not_allow_are_damage(
+    tmp_path: Path, turns: Turns, statement: str, message: str
+) -> None:
+    """A page that rotted may have them all the same."""
+    log = opened(tmp_path, turns)
+    turns.run(log.save(Persist(1, None, entries(1, 10))))
+    close(log, turns)
+    with sqlite3.connect(tmp_path / "raft.db") as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("UPDATE sqlite_schema SET sql = replace(sql, ' NOT NULL', '')")
+    connection.close()
+    with sqlite3.connect(tmp_path / "raft.db") as connection:
+        connection.execute(statement)
+    connection.close()
+    with pytest.raises(DamagedLog, match=message):
+        opened(tmp_path, turns)
+
+
+def test_a_schema_that_cannot_be_quoted_is_damage(tmp_path: Path, turns: Turns) -> None:
+    """SQLite's message repeats it, and Python cannot decode that."""
+    close(opened(tmp_path, turns), turns)
+    path = tmp_path / "raft.db"
+    path.write_bytes(path.read_bytes().replace(b"term INTEGER", b"term INT\xffGER"))
+    with pytest.raises(DamagedLog, match="its schema cannot be read"):
+        opened(tmp_path, turns)
+
+
 def test_damage_that_comes_while_it_runs_is_found_when_it_is_read(
     tmp_path: Path, turns: Turns
 ) -> None:

@@ -80,6 +80,11 @@ def test_a_file_of_another_program_or_version_is_refused_in_one_clear_line(
             connection.execute(f"PRAGMA user_version = {version}")
         with pytest.raises(UnusableDatabase, match=f"{age} version of BleepStore"):
             opened(path, turns)
+    rotten = tmp_path / "rotten.db"
+    turns.run(opened(rotten, turns).stop())
+    rotten.write_bytes(rotten.read_bytes().replace(b"refs INTEGER", b"refs INT\xffGER"))
+    with pytest.raises(UnusableDatabase, match=r"rotten\.db: its schema is damaged"):
+        opened(rotten, turns)
 
 
 def test_the_log_stays_bounded_under_endless_load(tmp_path: Path, turns: Turns) -> None:
