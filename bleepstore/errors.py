@@ -60,6 +60,10 @@ class InvalidBucketName(StoreError):
     message = "The specified bucket is not valid."
 
 
+class InvalidBucketOwnerAWSAccountID(StoreError):
+    message = "The value of the expected bucket owner parameter must be an AWS account ID."
+
+
 class InvalidLocationConstraint(StoreError):
     message = "The specified location-constraint is not valid"
 

@@ -30,7 +30,7 @@ from bleepstore.s3.pages import SystemPages
 from bleepstore.s3.serving import Endpoints, endpoint_table
 from bleepstore.streams.coroutines import resumed, run_on
 from bleepstore.wire.errors import error_body, error_headers, status_of
-from bleepstore.wire.headers import refuse_unsupported
+from bleepstore.wire.headers import refuse_empty_owners, refuse_unsupported
 from bleepstore.wire.operations import TEMPLATES
 from bleepstore.wire.routing import Router
 
@@ -151,6 +151,7 @@ class S3Front:
             raise errors.NotImplemented
         await self._authenticate(call)
         refuse_unsupported(call.headers)
+        refuse_empty_owners(call.headers)
         await endpoint(request, call)
 
     def _finished(self, call: Call, began: float) -> None:

@@ -15,7 +15,8 @@ _BY_STATUS: dict[int, tuple[str, ...]] = {
     400: (
         "AuthorizationHeaderMalformed", "AuthorizationQueryParametersError", "BadDigest",
         "BadRequest", "EntityTooLarge", "EntityTooSmall", "IllegalLocationConstraintException",
-        "IncompleteBody", "InvalidArgument", "InvalidBucketName", "InvalidDigest",
+        "IncompleteBody", "InvalidArgument", "InvalidBucketName", "InvalidBucketOwnerAWSAccountID",
+        "InvalidDigest",
         "InvalidLocationConstraint", "InvalidPart", "InvalidPartOrder", "InvalidRequest",
         "InvalidStorageClass", "InvalidToken", "InvalidURI", "KeyTooLongError",
         "MalformedACLError", "MalformedTrailerError", "MalformedXML", "MaxMessageLengthExceeded",

@@ -46,6 +46,7 @@ _OTHERS = (
     b"x-amz-tagging",
     b"x-amz-website-redirect-location",
 )
+_OWNERS = (b"x-amz-expected-bucket-owner", b"x-amz-source-expected-bucket-owner")
 _UNSUPPORTED = frozenset((*_ENCRYPTION, *_LOCK, *_DIRECTORY_BUCKETS, *_OTHERS))
 _HARMLESS = {
     (b"x-amz-bucket-namespace", b"global"),
@@ -79,6 +80,17 @@ def header_text(headers: Headers, name: bytes) -> str | None:
     """A header's value as text, as :func:`text_of`; None: not sent."""
     value = headers.get(name)
     return None if value is None else text_of(value)
+
+
+def refuse_empty_owners(headers: Headers) -> None:
+    """Refuse an expected owner that is nobody, as S3 does: a client that has lost the id means
+    to be protected still.
+
+    :raises InvalidBucketOwnerAWSAccountID:
+    """
+    for name in _OWNERS:
+        if headers.get(name) == b"":
+            raise errors.InvalidBucketOwnerAWSAccountID
 
 
 def refuse_unsupported(headers: Headers) -> None:

@@ -91,6 +91,9 @@ def test_the_expected_owner(server: Server) -> None:
         "content-length": "0",
     }
     assert _answer(server.signed("PUT", "/bucket/copy", copy)) == (403, "AccessDenied")
+    for name in ("x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"):
+        nobody = server.signed("PUT", "/bucket/copy", {**copy, name: ""})
+        assert _answer(nobody) == (400, "InvalidBucketOwnerAWSAccountID")
 
 
 def test_an_unknown_key_and_a_wrong_secret(server: Server) -> None:
