@@ -34,6 +34,11 @@ GATHER_LINES = 500
 """How many lines may wait before they are written at once."""
 
 
+MOST = 2048
+"""Characters of a field that a client chooses: a key of S3 and its bucket have less, but a target
+that names nothing, or an access key, may have 16 KiB, and six times as much when it is quoted."""
+
+
 class Destination(Protocol):
     """Where lines go: a file, standard output, syslog.  See ``observability.destinations``."""
 
@@ -195,6 +200,10 @@ def _field(text: str) -> str:
     return json.dumps(text)
 
 
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST else text[:MOST] + "..."
+
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -253,9 +262,9 @@ class AccessLog:
                 self._now(),
                 request_id,
                 remote,
-                access_key,
+                _cut(access_key),
                 operation,
-                resource,
+                _cut(resource),
                 status,
                 error,
                 received,

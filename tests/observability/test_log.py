@@ -137,6 +137,21 @@ def test_an_access_key_cannot_forge_anything_either(written: Written, clock: Clo
     assert r' 10.0.0.1 "\"x" GetObject ' in second
 
 
+@pytest.mark.parametrize("log_format", ["text", "json"])
+@pytest.mark.parametrize("field", ["access_key", "resource"])
+def test_what_a_client_chooses_makes_no_endless_line(
+    written: Written, clock: Clock, log_format: str, field: str
+) -> None:
+    log = access_log(written, clock, log_format)
+    record(log, **{field: "/b/" + "k" * 1024})
+    record(log, **{field: "\x80" * 16_000})
+    clock.advance(GATHER_SECONDS)
+    whole, cut = written.lines
+    assert "k" * 1024 in whole
+    assert "\\u0080..." in cut or "\x80..." in cut
+    assert len(cut) < 13_000
+
+
 def test_a_lone_surrogate_is_no_error_in_json(written: Written, clock: Clock) -> None:
     record(access_log(written, clock, "json"), resource="/b/\udc80")
     clock.advance(GATHER_SECONDS)
