@@ -298,6 +298,9 @@ def crowd_of_small(world: World) -> Any:
     return [world.open(blob_id(1), 0, local_file.AT_HAND) for _ in range(50)][-1]
 
 
+@pytest.mark.skipif(
+    not hasattr(os, "RWF_NOWAIT"), reason="Python was built for a C library without preadv2"
+)
 def test_a_small_read_that_is_cached_does_not_suspend(world: World) -> None:
     world.put(blob_id(1), random_bytes(1000))
     reader = world.open(blob_id(1), 0, 1000)
