@@ -60,16 +60,26 @@ class DirectorySync:
 
     Who asks while a directory is being synced waits for the next round, which serves all who
     asked meanwhile.
+
+    A sync that fails is told to whoever asked for it, and a later one succeeds without writing
+    what that one could not (fsync(2), on Linux: what it gives up is clean).  So an entry that was
+    there when a sync failed is never called durable.
     """
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._running = Lock()
         self._next: dict[str, _Round] = {}
+        self._failures: dict[str, tuple[int, OSError]] = {}
 
-    def sync(self, path: str) -> None:
+    def failures(self, path: str) -> int:
+        """How often a directory could not be synced: to be asked before an entry is made."""
+        return self._failures.get(path, (0, None))[0]
+
+    def sync(self, path: str, failures: int = 0) -> None:
         """Return when every entry made in a directory before the call is durable.
 
+        :param failures: what :meth:`failures` gave before the entry was made.
         :raises OSError:
         """
         with self._lock:
@@ -85,12 +95,17 @@ class DirectorySync:
                     sync_directory(path)
                 except OSError as error:
                     round_.error = error
+                    if error.errno not in _NO_DESCRIPTOR:  # for want of one nothing was tried
+                        self._failures[path] = (self.failures(path) + 1, error)
                 finally:
                     round_.done.set()
         else:
             round_.done.wait()
         if round_.error is not None:
             raise round_.error
+        count, error = self._failures.get(path, (0, None))
+        if count > failures and error is not None:
+            raise error
 
 
 class _Round:

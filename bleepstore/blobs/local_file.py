@@ -43,6 +43,7 @@ class FileWriter:
 
     __slots__ = (
         "_descriptor",
+        "_failures",
         "_files",
         "_lane",
         "_made",
@@ -56,6 +57,7 @@ class FileWriter:
         self._path = path
         self._lane = threads.lane()
         self._descriptor = -1
+        self._failures = 0
         self._made = False
         self._offset = 0
         self._started = 0
@@ -86,6 +88,7 @@ class FileWriter:
 
     def _make(self) -> None:
         if not self._made:
+            self._failures = self._files.syncs.failures(os.path.dirname(self._path))
             self._descriptor = self._files.make(self._path)
             self._made = True
 
@@ -104,7 +107,7 @@ class FileWriter:
         self._make()
         sync_file(self._descriptor)
         self._close()
-        self._files.syncs.sync(os.path.dirname(self._path))
+        self._files.syncs.sync(os.path.dirname(self._path), self._failures)
 
     def _close(self) -> None:
         if self._descriptor >= 0:

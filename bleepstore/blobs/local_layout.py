@@ -26,6 +26,7 @@ class BlobFiles:
     def __init__(self, root: str) -> None:
         self._root = root
         self._making = Lock()
+        self._doubtful: set[str] = set()
         self.syncs = DirectorySync()
 
     def require_own(self) -> None:
@@ -73,23 +74,39 @@ class BlobFiles:
         """Make the file of a blob, and durably the directories that lead to it.
 
         One thread at a time: so no file comes into a directory that is not durable yet, or that
-        is about to be removed.
+        is about to be removed.  Nor does one after a directory could not be made durable, were it
+        for want of a file descriptor: it would be there, and look like any other.
 
         :raises OSError: FileExistsError if there is such a blob.
         """
+        directory = os.path.dirname(path)
         with self._making:
-            try:
-                return os.open(path, _WRITE_FLAGS, 0o600)
-            except FileNotFoundError:
-                directory = os.path.dirname(path)
-                epoch = os.path.dirname(directory)
-                with suppress(FileExistsError):
-                    os.mkdir(epoch, 0o700)
-                with suppress(FileExistsError):
-                    os.mkdir(directory, 0o700)
-                sync_directory(self._root)
-                sync_directory(epoch)
-                return os.open(path, _WRITE_FLAGS, 0o600)
+            if directory not in self._doubtful:
+                try:
+                    return os.open(path, _WRITE_FLAGS, 0o600)
+                except FileNotFoundError:
+                    pass
+            self._make_directory(directory)
+            return os.open(path, _WRITE_FLAGS, 0o600)
+
+    def _make_directory(self, directory: str) -> None:
+        epoch = os.path.dirname(directory)
+        self._doubtful.add(directory)
+        try:
+            with suppress(FileExistsError):
+                os.mkdir(epoch, 0o700)
+            with suppress(FileExistsError):
+                os.mkdir(directory, 0o700)
+            sync_directory(self._root)
+            sync_directory(epoch)
+        except OSError:
+            # Made anew the next time: what a failed sync left out, no later one of the same
+            # names need write.
+            for made in (directory, epoch):
+                with suppress(OSError):
+                    os.rmdir(made)
+            raise
+        self._doubtful.discard(directory)
 
     def directories(self) -> list[str]:
         """The directories that hold blobs, or may."""

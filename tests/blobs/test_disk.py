@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from pathlib import Path
@@ -89,15 +90,32 @@ def test_who_asks_during_a_sync_shares_the_next_one(held: HeldSync, fails: bool)
     assert len(errors) == (5 if fails else 0)
 
 
-def test_a_sync_that_failed_is_tried_anew(held: HeldSync) -> None:
+def test_a_sync_that_failed_is_tried_anew_for_later_entries_alone(held: HeldSync) -> None:
+    """The kernel gives up what it could not write, and calls it clean: the next one succeeds."""
+    syncs = DirectorySync()
+    held.let.release(4)
+    before = syncs.failures("d")
+    held.error = OSError(errno.EIO, "broken")
+    with pytest.raises(OSError, match="broken"):
+        syncs.sync("d", before)
+    held.error = None
+    after = syncs.failures("d")
+    syncs.sync("d", after)
+    with pytest.raises(OSError, match="broken"):
+        syncs.sync("d", before)
+    syncs.sync("e", syncs.failures("e"))
+    assert held.started == ["d", "d", "d", "e"]
+
+
+def test_a_sync_that_was_not_even_tried_spoils_nothing(held: HeldSync) -> None:
     syncs = DirectorySync()
     held.let.release(2)
-    held.error = OSError("broken")
-    with pytest.raises(OSError, match="broken"):
-        syncs.sync("d")
+    before = syncs.failures("d")
+    held.error = OSError(errno.EMFILE, "too many open files")
+    with pytest.raises(OSError, match="too many"):
+        syncs.sync("d", before)
     held.error = None
-    syncs.sync("d")
-    assert held.started == ["d", "d"]
+    syncs.sync("d", before)
 
 
 def test_a_replaced_file_is_the_old_or_the_new_one(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from bleepstore.blobs.local import LocalBlobStore
 from bleepstore.blobs.sqlite import SqliteBlobStore
+from bleepstore.errors import SlowDown
 from tests.blobs.worlds import kill_after_first_line
 from tests.contract.blob_stores import DURABLE, STORES
 from tests.contract.blobs import World, blob_id, random_bytes
@@ -49,17 +51,24 @@ def test_a_killed_process_loses_no_finished_blob(store: type[Any], tmp_path: Pat
 
 
 class Synced:
-    """What was synced: the paths, in order."""
+    """What was synced: the paths, in order; and what could not be."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.paths: list[str] = []
+        self._failures: dict[int, OSError] = {}
         real = os.fsync
 
         def fsync(descriptor: int) -> None:
+            if (failure := self._failures.pop(len(self.paths), None)) is not None:
+                raise failure
             self.paths.append(os.readlink(f"/proc/self/fd/{descriptor}"))
             real(descriptor)
 
         monkeypatch.setattr(os, "fsync", fsync)
+
+    def fail(self, which: int, failure: OSError) -> None:
+        """One of those to come, counted from 0."""
+        self._failures[which] = failure
 
 
 def test_the_file_and_then_its_directory_are_synced_before_finish_returns(
@@ -87,6 +96,28 @@ def test_new_directories_are_synced_into_theirs_before_a_blob_is_in_them(
     root = tmp_path / "blobs"
     assert synced.paths == [str(root), str(root / "00000001")]
     world.run(writer.finish())
+    world.close()
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("error", [errno.EMFILE, errno.EIO])
+def test_a_directory_that_could_not_be_synced_gets_no_blob_before_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: int, error: int
+) -> None:
+    """It is there by then, and a power cut would take it with all that is in it."""
+    world = World(STORES[LocalBlobStore], tmp_path)
+    with monkeypatch.context() as patch:
+        synced = Synced(patch)
+        synced.fail(which, OSError(error, os.strerror(error)))
+        writer = world.create(blob_id(1))
+        with pytest.raises((OSError, SlowDown)):
+            world.run(writer.write(b"x"))
+        world.run(writer.abort())
+    synced = Synced(monkeypatch)
+    world.put(blob_id(2), b"y")
+    root = tmp_path / "blobs"
+    assert synced.paths[:2] == [str(root), str(root / "00000001")]
+    assert len(synced.paths) == 4
     world.close()
 
 
