@@ -103,9 +103,9 @@ class DirectorySync:
             round_.done.wait()
         if round_.error is not None:
             raise round_.error
-        count, error = self._failures.get(path, (0, None))
-        if count > failures and error is not None:
-            raise error
+        count, failure = self._failures.get(path, (0, None))
+        if count > failures and failure is not None:
+            raise failure
 
 
 class _Round:

@@ -120,6 +120,7 @@ class SqliteBlobStore:
     def _check(self, database: Database) -> None:
         self._lock.require_present()
         require_writable(os.path.dirname(self._path))
+        database.require_sound()
         database.find("")
 
     async def finish(self, number: int, size: int) -> None:

@@ -7,6 +7,12 @@ Writes of chunks are not synced one by one: the commit that finishes a blob is, 
 everything before it in the write-ahead log.  Blobs that a crash left unfinished are removed when
 the file is opened for service.  The file does not shrink; what is deleted makes room for new blobs.
 
+A sync that fails is the last one.  The kernel gives up what it could not write, and calls it clean:
+a later sync succeeds without it, and may have the end of the log without its middle.  So nothing is
+written any more then, until a start has copied into the database, and synced there, what the log is
+seen to hold.  It is also why checkpoints are asked for here: SQLite does not tell of those that it
+makes by itself and that fail.
+
 Runs in threads: everything here may block.
 """
 
@@ -17,6 +23,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from threading import Lock
+
+from twisted.logger import Logger
 
 from bleepstore.blobs.disk import UnusableStore
 from bleepstore.errors import InsufficientStorage, InternalError
@@ -30,6 +38,8 @@ _FORMAT = 1
 _INDEX_BITS = 24
 _DELETE_STEP = 64  # chunks in one transaction
 _PATIENCE_MS = 10_000
+_CHECKPOINT = 16 * 1024 * 1024  # bytes of the log, about
+_OVERHEAD = 4 * 16384  # bytes of the log that a transaction costs beside its chunks
 _CACHE_KIB = 2048
 _NO_ROOM = frozenset(
     {
@@ -39,6 +49,8 @@ _NO_ROOM = frozenset(
         sqlite3.SQLITE_IOERR_SHMSIZE,
     }
 )
+
+_log = Logger()
 
 _SCHEMA = f"""
 PRAGMA page_size = 16384;
@@ -66,6 +78,8 @@ class Database:
         self._readers: list[sqlite3.Connection] = []
         self._lock = Lock()
         self._open = True
+        self._written = 0
+        self._failure: sqlite3.Error | None = None
         self._writer = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
         try:
             _configure(self._writer)
@@ -73,6 +87,7 @@ class Database:
                 self._writer.executescript(_SCHEMA)
                 sync_directory(os.path.dirname(self._path))
             self._require_own()
+            self._settle()
         except sqlite3.DatabaseError as error:
             self._writer.close()
             if error.sqlite_errorcode not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
@@ -94,6 +109,24 @@ class Database:
             raise UnusableStore(f"{self._path} is a database, but no blob store")
         if version != _FORMAT:
             raise UnusableStore(f"{self._path} has format {version}; this version knows {_FORMAT}")
+
+    def _settle(self) -> None:
+        """Have the database what the log holds: of that a process which ended, since a sync failed,
+        may have left what no disk has.  A full disk is no obstacle: then nothing can be added."""
+        self._writer.execute("PRAGMA wal_autocheckpoint = 0")
+        try:
+            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode not in _NO_ROOM:
+                raise
+
+    def require_sound(self) -> None:
+        """:raises InternalError: a sync has failed."""
+        if self._failure is not None:
+            raise InternalError(
+                "the blob store's disk failed, and nothing is written to it before the next start: "
+                f"{self._failure}"
+            )
 
     def close(self) -> None:
         """Close all connections; reads under way close theirs."""
@@ -133,6 +166,7 @@ class Database:
             for chunk in chunks:
                 place = number << _INDEX_BITS | index
                 connection.execute("INSERT INTO chunk VALUES (?, ?)", (place, chunk))
+                self._written += len(chunk)
                 index += 1
         return index
 
@@ -173,8 +207,9 @@ class Database:
 
     @contextmanager
     def _transaction(self, *, durable: bool) -> Iterator[sqlite3.Connection]:
+        self.require_sound()
         connection = self._writer
-        with refusing():
+        with refusing(), self._watching():
             connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -184,6 +219,30 @@ class Database:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+        self._written += _OVERHEAD
+        if self._written >= _CHECKPOINT:
+            self._checkpoint()
+
+    @contextmanager
+    def _watching(self) -> Iterator[None]:
+        """See a disk that fails."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            code = error.sqlite_errorcode
+            if code & 0xFF == sqlite3.SQLITE_IOERR and code not in _NO_ROOM:
+                self._failure = error
+            raise
+
+    def _checkpoint(self) -> None:
+        """Copy the log into the database, after which it begins anew, unless somebody reads it."""
+        self._written = 0
+        try:
+            with self._watching():
+                self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except sqlite3.OperationalError as error:
+            # What is committed stays in the log, and a failure ends all writing.
+            _log.warn("The blob store's log could not be copied: {error}", error=error)
 
     # Queries: by any thread
 

@@ -8,6 +8,7 @@ waiting while it copies what came meanwhile, after which the next save begins th
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
@@ -31,15 +32,19 @@ class LogCheckpoints:
         connection: sqlite3.Connection,
         threads: IThreads,
         writing: DeferredLock,
+        broken: Callable[[], None],
         limit: int = LIMIT,
     ) -> None:
         """
         :param connection: for checkpoints alone; closed by :meth:`stop`.
         :param writing: held by whoever writes to the database.
+        :param broken: called, under ``writing``, when a sync has failed: no later one tells of
+            what that one left out, which may be of the log.
         """
         self._connection = connection
         self._threads = threads
         self._writing = writing
+        self._broken = broken
         self._limit = limit
         self._written = 0
         self._running: Deferred[None] | None = None
@@ -72,6 +77,8 @@ class LogCheckpoints:
         except sqlite3.Error as error:
             # What was saved stays where it is, and valid; the next checkpoint copies it.
             _log.warn("The log's write-ahead log could not be copied: {error}", error=error)
+            if error.sqlite_errorcode == sqlite3.SQLITE_IOERR_FSYNC:
+                await self._writing.run(self._broken)
         except Exception:
             _log.failure("The log's write-ahead log could not be copied")
         finally:

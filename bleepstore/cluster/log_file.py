@@ -128,6 +128,17 @@ class LogFile:
             raise
         self._synced = True
 
+    def settle(self) -> None:
+        """Copy the write-ahead log into the database, durably, and empty it.
+
+        At a start, before anything is promised: if a sync failed, and the process ended for that,
+        the page cache has what the disk has not, and calls it clean.  A later sync of the log
+        succeeds without it; a power cut would leave the log's end without its middle.
+
+        :raises sqlite3.Error: the disk is full, or fails.
+        """
+        self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
     def open_checkpointer(self) -> sqlite3.Connection:
         """A connection for checkpoints alone."""
         return _connect(self.path)

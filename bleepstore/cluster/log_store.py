@@ -91,7 +91,7 @@ class SqliteLog:
         try:
             self._open(node_id, draw)
             self.checkpoints = LogCheckpoints(
-                file.open_checkpointer(), threads, self._writing, checkpoint_bytes
+                file.open_checkpointer(), threads, self._writing, self._break, checkpoint_bytes
             )
         except BaseException:
             self._witness.close()
@@ -121,6 +121,7 @@ class SqliteLog:
                 raise DamagedLog(file.path, str(error)) from error
         self._record = replace(record, incarnation=record.incarnation + 1, saves=record.saves + 1)
         try:
+            file.settle()
             file.begin(durable=True)
             file.put(self._record)
             file.commit()

@@ -30,6 +30,7 @@ class Checkpoints:
 
     :ivar completed: checkpoints after which the log started anew.
     :ivar failed: checkpoints that the disk refused, or that readers held up for too long.
+    :ivar unsynced: whether a sync failed, of which a later one would not tell any more.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Checkpoints:
         self.due = False
         self.completed = 0
         self.failed = 0
+        self.unsynced = False
         connection.execute(f"PRAGMA busy_timeout = {RESTART_WAIT_MS}")
 
     def consider(self, written: int) -> None:
@@ -81,6 +83,7 @@ class Checkpoints:
             return await self._threads.run(self._checkpoint, mode)
         except sqlite3.Error as error:
             # The log stays as it is, and valid; the next checkpoint copies it.
+            self.unsynced |= error.sqlite_errorcode == sqlite3.SQLITE_IOERR_FSYNC
             _log.warn("The write-ahead log could not be copied: {error}", error=error)
         except Exception:
             _log.failure("The write-ahead log could not be copied")

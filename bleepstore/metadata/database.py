@@ -12,6 +12,10 @@ Pragmas, with reasons (measured in tests/bench/bench_metadata.py):
 - ``journal_size_limit`` on the writer: a log that had to grow (beside a long read, or because a
   replica became another copy) gives its place back when it starts anew.
 - ``busy_timeout=0`` on the writer: it is used on the reactor's thread, which must not wait.
+
+A start copies the write-ahead log into the database before anything is added to it.  If a sync
+failed, and the process ended, the page cache has what the disk has not, and calls it clean: a later
+sync of the log succeeds without it, and a power cut would leave the log's end without its middle.
 """
 
 from __future__ import annotations
@@ -80,6 +84,11 @@ class Database:
         try:
             _create(self.path)
             self.writer = self._open_writer()
+            try:
+                _settle(self.writer)
+            except BaseException:
+                self.writer.close()
+                raise
         except OSError as error:
             raise UnusableDatabase(f"{self.path}: {error.strerror}") from error
         except sqlite3.Error as error:
@@ -152,6 +161,22 @@ def _connect(path: str, cache_kib: int) -> sqlite3.Connection:
     ):
         connection.execute(f"PRAGMA {pragma}")
     return connection
+
+
+def _settle(writer: sqlite3.Connection) -> None:
+    """Copy the write-ahead log into the database, durably, and empty it; a full disk is no
+    obstacle, since nothing can be added to the log then.
+
+    :raises sqlite3.Error: the disk fails.
+    """
+    writer.execute("PRAGMA busy_timeout = 5000")
+    try:
+        writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    except sqlite3.Error as error:
+        if not means_no_room(error):
+            raise
+    finally:
+        writer.execute("PRAGMA busy_timeout = 0")
 
 
 def _create(path: Path) -> None:

@@ -13,6 +13,7 @@ Knows entries, proposals and commands; not who leads, what a quorum is, or who w
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Sequence
@@ -236,9 +237,19 @@ class MetadataReplica:
         self._applied = index
 
     async def sync(self) -> int:
-        """See :class:`IStateMachine`."""
+        """See :class:`IStateMachine`.
+
+        If it fails nothing more is applied: a later sync would succeed without what this one left
+        out, and the log forgets by what a sync says.
+        """
         index = self._applied
-        await self._threads.run(self.database.sync)
+        try:
+            if self._checkpoints.unsynced:
+                raise OSError(errno.EIO, "what a checkpoint could not sync may be lost")
+            await self._threads.run(self.database.sync)
+        except Exception as error:
+            self._failure = self._failure or error
+            raise
         return index
 
     async def copy(self, path: str) -> int:

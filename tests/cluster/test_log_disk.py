@@ -429,6 +429,25 @@ def test_the_files_stay_bounded_under_endless_load(tmp_path: Path, turns: Turns)
     close(log, turns)
 
 
+def test_a_checkpoint_whose_sync_fails_ends_all_promises(
+    tmp_path: Path, turns: Turns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No later sync would tell what that one left out, and it may be of the log."""
+    log = opened(tmp_path, turns, checkpoint_bytes=100_000)
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+
+    def broken(mode: str) -> bool:
+        raise error
+
+    monkeypatch.setattr(log.checkpoints, "_checkpoint", broken)
+    turns.run(log.save(Persist(1, None, entries(1, 30, size=5000))))
+    with pytest.raises(RuntimeError, match="stopped"):
+        turns.run(log.save(Persist(2, None, entries(30, 31))))
+    assert log.last_index() == 29
+    close(log, turns)
+
+
 def test_a_save_that_fails_ends_all_promises(
     tmp_path: Path, turns: Turns, monkeypatch: pytest.MonkeyPatch
 ) -> None:

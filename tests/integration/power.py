@@ -7,6 +7,11 @@ At a cut the first remains, and of the second whatever chance leaves: nothing, a
 What counts as certain is what POSIX promises and no more: a file's bytes and its length after an
 ``fsync`` or ``fdatasync`` of it that began after they were written and returned 0; a name after one
 of the directory that it is in.  File systems in use keep more, and in better order.
+
+A sync may be made to fail.  Then what it should have written is gone at a cut, whatever is synced
+later, unless it was written again: so Linux does it, which calls clean what it has given up (fsync
+in its manual, "BUGS" of older ones; Rebello and others, "Can Applications Recover from fsync
+Failures?", USENIX ATC 2020).
 """
 
 from __future__ import annotations
@@ -36,6 +41,21 @@ SYNCS = ("fsync", "fdatasync")
 ANSWERS = ("sendto", "sendmsg")
 
 
+def tracing(trace: Path, failing: str = "") -> list[str]:
+    """The command that writes down what another one does, which stays the caller's own child.
+
+    :param failing: a kind of sync, and which of its calls fails: ``fsync:when=3``, the third.
+    """
+    command = [
+        str(clients.find("strace")),
+        "-D", "-f", "-y", "-xx", "-s", "4000000", "-o", str(trace), "--seccomp-bpf",
+        "-e", "trace=" + ",".join((*CHANGES, *SYNCS, *ANSWERS, "lseek")),
+    ]  # fmt: skip
+    if failing:
+        command += ["-e", f"inject={failing}:error=EIO"]
+    return command
+
+
 class Traced(Daemon):
     """A server whose system calls are written down, from its first one to its last."""
 
@@ -46,13 +66,7 @@ class Traced(Daemon):
     def _spawn(
         self, command: Sequence[str], environment: Mapping[str, str], pass_fds: Sequence[int] = ()
     ) -> subprocess.Popen[str]:
-        strace = [
-            str(clients.find("strace")),
-            "-D",  # the server stays our child, to be signalled and awaited as ever
-            "-f", "-y", "-xx", "-s", "4000000", "-o", str(self.trace), "--seccomp-bpf",
-            "-e", "trace=" + ",".join((*CHANGES, *SYNCS, *ANSWERS, "lseek")),
-        ]  # fmt: skip
-        return super()._spawn([*strace, *command], environment, pass_fds)
+        return super()._spawn([*tracing(self.trace), *command], environment, pass_fds)
 
 
 # The trace
@@ -152,6 +166,11 @@ class File:
             _, offset, data = self.since.pop(0)
             _apply(self.synced, offset, data)
 
+    def lose(self, before: int) -> None:
+        """What was done by calls before that one has been given up."""
+        while self.since and self.since[0][0] < before:
+            self.since.pop(0)
+
     def after_cut(self, dice: random.Random | None) -> bytes:
         content = bytearray(self.synced)
         if dice is None:
@@ -191,6 +210,10 @@ class Directory:
         while self.since and self.since[0][0] < before:
             _rename(self.synced, self.since.pop(0)[1])
 
+    def lose(self, before: int) -> None:
+        while self.since and self.since[0][0] < before:
+            self.since.pop(0)
+
     def after_cut(self, dice: random.Random | None) -> dict[str, Node]:
         names = dict(self.synced)
         if dice is not None:  # directories are journaled: some of it, in order
@@ -220,19 +243,27 @@ class Disk:
         self._root = str(root)
         self._heeds_syncs = heeds_syncs
         self._positions: dict[str, int] = {}
-        self._number = 0
+        self._number = self._before = 0
         self.tree = Directory()
+
+    def next_trace(self) -> None:
+        """What follows is the trace of another process, which began when the last one had ended."""
+        self._before = self._number
+        self._positions.clear()
 
     def replay(self, call: Call) -> None:
         """What a call did, if it did anything here."""
         self._number += 1
-        if call.result < 0:
-            return
         if call.name in SYNCS:
             node = self._node(call.file)
-            if node is not None and self._heeds_syncs:
-                node.sync(call.began + 1)
-        elif call.name in CHANGES or call.name == "lseek":
+            if node is not None and call.result < 0:
+                node.lose(self._before + call.began + 1)
+            elif node is not None and self._heeds_syncs:
+                node.sync(self._before + call.began + 1)
+            return
+        if call.result < 0:
+            return
+        if call.name in CHANGES or call.name == "lseek":
             getattr(self, f"_{call.name}", self._unknown)(call)
 
     def _unknown(self, call: Call) -> None:

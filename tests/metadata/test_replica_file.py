@@ -118,6 +118,30 @@ def test_what_sync_told_of_survives_the_loss_of_everything_after_it(
     assert digest_of(after / "m.db", turns)[0] == 23
 
 
+@pytest.mark.parametrize("what", ["sync", "checkpoint"])
+def test_after_a_sync_that_failed_no_other_is_believed(
+    opened: Open, turns: Turns, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """It would succeed without what the first one left out, and the log would forget that."""
+    replica = opened(checkpoint_bytes=1)
+    log = Log()
+    broken = sqlite3.OperationalError("disk I/O error")
+    broken.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+
+    def fail(*_: object) -> None:
+        raise broken
+
+    with monkeypatch.context() as patch:
+        patch.setattr(replica.database if what == "sync" else replica._checkpoints,
+                      "sync" if what == "sync" else "_checkpoint", fail)  # fmt: skip
+        turns.run(replica.apply(log(bucket())))
+        with pytest.raises((OSError, sqlite3.Error)):
+            turns.run(replica.sync())
+    with pytest.raises((OSError, sqlite3.Error)):
+        turns.run(replica.apply(log(put("a"))))
+    assert replica.applied_index() == 1
+
+
 def test_every_connection_that_may_checkpoint_syncs_the_log_before_and_the_database_after(
     opened: Open,
 ) -> None:

@@ -126,6 +126,18 @@ def test_a_follower_asks_again_until_it_is_too_late() -> None:
     assert reads.answered(number) == []
 
 
+def test_who_comes_while_a_question_is_repeated_waits_for_the_next_one() -> None:
+    """The answer to the first of the two may be on its way, and older than his read."""
+    reads = FollowerReads(10, first=0)
+    reads.add(1, now=0)
+    number = reads.question()
+    reads.add(2, now=1)
+    reads.tick(1)
+    assert reads.question() == number
+    assert [read.context for read in reads.answered(number)] == [1]
+    assert reads.question() != number
+
+
 def test_an_answer_to_an_earlier_question_is_no_answer() -> None:
     reads = FollowerReads(10, first=0)
     reads.add(1, now=0)
