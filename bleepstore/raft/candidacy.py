@@ -48,11 +48,14 @@ class Candidacy:
         if self.pre or self._replica.term_durable:
             self._tally.record(self._replica.id, True)
 
+    def concerns(self, vote: Vote) -> bool:
+        """Whether an answer is one to this election, and this stage of it."""
+        return vote.pre == self.pre and (vote.term == self.term or not vote.granted)
+
     def count(self, voter: str, vote: Vote) -> None:
         """An answer; one to another election, or another stage of this one, does not count."""
-        if vote.pre != self.pre or (vote.granted and vote.term != self.term):
-            return
-        self._tally.record(voter, vote.granted)
+        if self.concerns(vote):
+            self._tally.record(voter, vote.granted)
 
     @property
     def won(self) -> bool:

@@ -36,6 +36,7 @@ def no(*arguments: object) -> bool:
         ("outbox.must_wait", no, "replication"),
         ("voting.free_to_vote", yes, "elections-one-vote"),
         ("voting.up_to_date", yes, "elections-log"),
+        ("candidacy.Candidacy.concerns", yes, "elections-late-vote"),
         ("voting.bound_to_leader", no, "elections-return"),
         ("voting.bound_to_leader", no, "leases"),
         ("quorum.majority", lambda voters: max(voters // 2, 1), "elections"),

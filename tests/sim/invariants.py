@@ -110,8 +110,11 @@ class Invariants:
         elif isinstance(message, RequestVote) and not message.pre:
             if durable.term != message.term:
                 raise Broken(f"{node_id} stands in term {message.term}, but not on disk")
-        elif isinstance(message, Appended) and message.success and log.last_index() < message.index:
-            raise Broken(f"{node_id} says it has entry {message.index}, which is not on its disk")
+        elif isinstance(message, Appended):
+            if durable.term < message.term:
+                raise Broken(f"{node_id} answers in term {message.term}, which is not on its disk")
+            if message.success and log.last_index() < message.index:
+                raise Broken(f"{node_id} has entry {message.index}, it says, but not on its disk")
 
     # -- what a node is
 
