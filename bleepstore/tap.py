@@ -24,7 +24,7 @@ from bleepstore import __version__
 from bleepstore.config.load import load
 from bleepstore.config.problems import ConfigError
 from bleepstore.config.sections import Config
-from bleepstore.node.clocks import wall_clock
+from bleepstore.node.clocks import measure_steadily, wall_clock
 from bleepstore.node.ending import exit_with
 from bleepstore.node.problems import StartError
 from bleepstore.node.reactor import INodeReactor
@@ -171,6 +171,7 @@ def makeService(options: Options) -> Program:
     """The service of parsed options; nothing is opened before it starts."""
     from twisted.internet import reactor
 
+    measure_steadily(reactor)
     return Program(options.config, cast(INodeReactor, reactor), getattr(options, "parent", None))
 
 

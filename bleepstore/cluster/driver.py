@@ -60,7 +60,8 @@ class Surroundings(Struct, frozen=True):
     :ivar admit: raises ValueError for what a peer proposes and the state could not apply.
     :ivar on_fatal: called once, with the reason, when the node must end.
     :ivar on_leader: called with the id of the leader whenever it changes; empty: none is known.
-    :ivar steady: seconds by a clock that nobody sets, for leases.  The reactor's is the wall clock.
+    :ivar steady: seconds by a clock that nobody sets, for leases.  The reactor's may be the
+        wall clock, or stand still while the machine sleeps.
     """
 
     node_id: str

@@ -23,6 +23,7 @@ from bleepstore.http.head import HeadParser
 from bleepstore.http.outbound import Departures
 from bleepstore.http.response import date_bytes, plain_refusal
 from bleepstore.http.settings import Handler, Limits, Refuse
+from bleepstore.interfaces.threads import Now
 from bleepstore.shares import Share
 
 SWEEP: Final = 1.0
@@ -49,8 +50,9 @@ class HTTPFactory(Factory):
     again only what it may send twice.
 
     :param handler: called with each request.
-    :param reactor: the clock; its seconds are the wall clock's, for Date.
+    :param reactor: the clock of all deadlines.
     :param refuse: makes an error's response; plain text if not given.
+    :param now: the wall clock, for Date; if not given, the reactor's seconds are.
     :ivar reads: what large bodies that arrive may take in one read.
     :ivar stopping: whether :meth:`stop` was called.
     """
@@ -63,11 +65,13 @@ class HTTPFactory(Factory):
         limits: Limits,
         reactor: IReactorTime,
         refuse: Refuse | None = None,
+        now: Now | None = None,
     ) -> None:
         self.handler: Final = handler
         self.limits: Final = limits
         self.reactor: Final = reactor
         self.refuse: Final[Refuse] = plain_refusal if refuse is None else refuse
+        self._now: Final[Now] = (lambda: int(reactor.seconds() * 1000)) if now is None else now
         self.parser: Final = HeadParser(limits.max_target, limits.max_head, limits.max_headers)
         self.departures: Final = Departures(reactor)
         self.arrivals: Final = Arrivals()
@@ -97,7 +101,7 @@ class HTTPFactory(Factory):
 
     def date(self) -> bytes:
         """The value of Date, made once a second."""
-        second = int(self.reactor.seconds())
+        second = self._now() // 1000
         if second != self._date_second:
             self._date_second = second
             self._date = date_bytes(second)

@@ -90,7 +90,9 @@ def known(check: Check) -> Check:
     return checked
 
 
-def channels_of(front: S3Front, server: ServerConfig, reactor: IReactorTime) -> HTTPFactory:
+def channels_of(
+    front: S3Front, server: ServerConfig, reactor: IReactorTime, now: Now
+) -> HTTPFactory:
     """The factory to listen with."""
     limits = Limits(
         max_connections=server.max_connections,
@@ -98,7 +100,7 @@ def channels_of(front: S3Front, server: ServerConfig, reactor: IReactorTime) -> 
         write_timeout=server.write_timeout,
         idle_timeout=server.idle_timeout,
     )
-    return HTTPFactory(front.handle, limits, reactor, front.refuse)
+    return HTTPFactory(front.handle, limits, reactor, front.refuse, now=now)
 
 
 def _counters(metadata: Metadata) -> Callable[[], Mapping[str, int]]:

@@ -181,7 +181,7 @@ class Node(OrderedService):
         if cluster is not None:
             self.consensus = cluster.consensus
             front.name_leader("")
-        factory = channels_of(front, config.server, reactor)
+        factory = channels_of(front, config.server, reactor, wall_clock)
         listening = Listening(
             listeners(config.server, reactor),
             factory,

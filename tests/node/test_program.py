@@ -292,6 +292,42 @@ def test_a_request_in_flight_keeps_the_process_no_longer_than_its_bound(run: Any
         assert client.recv(10_000) == b""
 
 
+CLOCK = """
+import os, time
+true, true_ns = time.time, time.time_ns
+def ahead():
+    with open(os.environ["AHEAD"]) as file:
+        return int(file.read())
+time.time = lambda: true() + ahead()
+time.time_ns = lambda: true_ns() + ahead() * 10**9
+"""
+"""The clock of a process whose machine's is set, as ``sitecustomize``: so many seconds ahead."""
+
+
+def test_a_clock_that_is_set_back_holds_nothing_up(run: Any, tmp_path: Path) -> None:
+    path, ahead, earlier = tmp_path / "path", tmp_path / "ahead", tmp_path / "earlier"
+    path.mkdir()
+    (path / "sitecustomize.py").write_text(CLOCK)
+    ahead.write_text("0")
+    earlier.write_text("-864000")
+    server = run(
+        TWISTD, "--port", "0", AHEAD=str(ahead), BLEEPSTORE__SERVER__IDLE_TIMEOUT="0.2",
+        PYTHONPATH=f"{path}:{os.environ.get('PYTHONPATH', '')}",
+    )  # fmt: skip
+    port = int(server.url().rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=BOUND) as idle:
+        # Once it is connected, the server is about to look whether it has been so for too long.
+        idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert idle.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        before = time.gmtime(time.time() - 864_000)
+        earlier.replace(ahead)
+        idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answer = b"".join(iter(lambda: idle.recv(65_536), b""))
+    after = time.gmtime(time.time() - 864_000)
+    days = {time.strftime("Date: %a, %d %b %Y", moment).encode() for moment in (before, after)}
+    assert any(day in answer for day in days)
+
+
 def test_the_application_file_serves(run: Any, tmp_path: Path) -> None:
     command = [str(BIN / "twistd"), "--pidfile=", "-ny", str(TAP / "bleepstore.tac")]
     server = run(command, BLEEPSTORE__SERVER__PORT="0")
