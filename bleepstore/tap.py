@@ -33,8 +33,10 @@ from bleepstore.node.tree import Node
 from bleepstore.observability.destinations import (
     EventDestination,
     FileDestination,
+    JournalDestination,
     StreamDestination,
     SyslogDestination,
+    leads_to_journal,
 )
 from bleepstore.observability.log import (
     LEVELS,
@@ -195,7 +197,8 @@ def _destination(twistd: Mapping[str, Any] | None, reactor: INodeReactor) -> Des
 
 
 def _standard_output() -> StreamDestination:
-    return StreamDestination(sys.stdout)
+    made = JournalDestination if leads_to_journal(1) else StreamDestination
+    return made(sys.stdout)
 
 
 def _same_stream(destination: Destination) -> bool:

@@ -1,11 +1,12 @@
-"""Where the lines of the log go: a stream, a rotating file, syslog, or Twisted's own log."""
+"""Where the lines of the log go: a stream, the journal, a rotating file, syslog, or Twisted's own
+log."""
 
 from __future__ import annotations
 
 import os
 import signal
 import syslog
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol, TextIO
 
 from twisted.internet.interfaces import IReactorFromThreads
@@ -49,6 +50,25 @@ class StreamDestination:
     def write(self, text: str, level: str) -> None:
         self._stream.write(text)
         self._stream.flush()
+
+
+class JournalDestination(StreamDestination):
+    """A stream that leads to systemd's journal: each line begins with its priority, which the
+    journal takes off and keeps (sd-daemon(3)), so that ``journalctl -p warning`` finds it."""
+
+    def write(self, text: str, level: str) -> None:
+        prefix = f"<{_PRIORITIES[level]}>"
+        super().write(prefix + text[:-1].replace("\n", "\n" + prefix) + "\n", level)
+
+
+def leads_to_journal(descriptor: int, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether the journal reads what is written to an open file: JOURNAL_STREAM names it by its
+    device and inode (systemd.exec(5)), so that one which was redirected since is told from it."""
+    try:
+        found = os.fstat(descriptor)
+    except OSError:
+        return False
+    return environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
 
 
 class FileDestination:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 import syslog
 from pathlib import Path
@@ -14,8 +15,10 @@ from twisted.logger import LogEvent, globalLogPublisher
 from bleepstore.observability.destinations import (
     EventDestination,
     FileDestination,
+    JournalDestination,
     StreamDestination,
     SyslogDestination,
+    leads_to_journal,
 )
 
 
@@ -39,6 +42,25 @@ def test_a_stream_has_the_lines_at_once() -> None:
     stream = io.TextIOWrapper(raw, encoding="utf-8")
     StreamDestination(stream).write("a\nb\n", "info")
     assert raw.getvalue() == b"a\nb\n"
+
+
+def test_the_journal_is_told_the_priority_of_each_line() -> None:
+    raw = io.BytesIO()
+    destination = JournalDestination(io.TextIOWrapper(raw, encoding="utf-8"))
+    destination.write("a\n", "info")
+    destination.write("b\n    trace\n", "critical")
+    assert raw.getvalue() == b"<6>a\n<2>b\n<2>    trace\n"
+
+
+def test_the_journal_is_known_by_the_file_that_it_reads(tmp_path: Path) -> None:
+    with open(tmp_path / "journal", "w") as file, open(tmp_path / "other", "w") as other:
+        status = os.fstat(file.fileno())
+        environ = {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
+        assert leads_to_journal(file.fileno(), environ)
+        assert not leads_to_journal(file.fileno(), {})
+        assert not leads_to_journal(other.fileno(), environ)
+        closed = other.fileno()
+    assert not leads_to_journal(closed, environ)
 
 
 def test_a_file_is_appended_to(tmp_path: Path, free_signal: int) -> None:
