@@ -15,7 +15,7 @@ from threading import Event, Lock
 from bleepstore.errors import InsufficientStorage, SlowDown, StoreError
 from bleepstore.files import sync_directory, sync_file
 
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 _NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
 _IOV_MAX = os.sysconf("SC_IOV_MAX")
 _BUFFER = 256 * 1024
@@ -28,8 +28,9 @@ class UnusableStore(RuntimeError):
 def refusal_of(error: OSError) -> StoreError | None:
     """What an error of the system amounts to, if it is no defect.
 
-    InsufficientStorage: the disk is full, a quota used up, or the file may not grow.  SlowDown: no
-    more files can be open just now.
+    InsufficientStorage: the disk is full, a quota used up, the file may not grow, or the file
+    system became read-only, as many do after an error.  SlowDown: no more files can be open just
+    now.
     """
     if error.errno in _NO_ROOM:
         return InsufficientStorage()

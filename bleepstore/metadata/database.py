@@ -28,6 +28,7 @@ from bleepstore.files import SQLITE_SYNCS, make_directories, sync_directory
 from bleepstore.metadata.schema import (
     UnusableDatabase,
     prepare,
+    require_columns,
     require_readable,
     schema_version_of,
 )
@@ -83,6 +84,7 @@ class Database:
         self._synchronous = synchronous
         try:
             _create(self.path)
+            _require_writable(self.path)
             self.writer = self._open_writer()
             try:
                 _settle(self.writer)
@@ -129,6 +131,7 @@ class Database:
                 raise UnusableDatabase(f"{self.path}: its file system has no shared memory for WAL")
             prepare(connection, str(self.path))
             require_readable(connection)
+            require_columns(connection, str(self.path))
             connection.execute("PRAGMA busy_timeout = 0")
         except BaseException:
             connection.close()
@@ -177,6 +180,18 @@ def _settle(writer: sqlite3.Connection) -> None:
             raise
     finally:
         writer.execute("PRAGMA busy_timeout = 0")
+
+
+def _require_writable(path: Path) -> None:
+    """See that the database and its log may be changed: SQLite opens files to read them where it
+    may not write, and a log that another user made (root, while it restored a backup) is found
+    out by the first write.
+
+    :raises UnusableDatabase: one may not.
+    """
+    for name in (f"{path}", f"{path}-wal", f"{path}-shm"):
+        if os.path.exists(name) and not os.access(name, os.R_OK | os.W_OK):
+            raise UnusableDatabase(f"{name} cannot be read and written by this user")
 
 
 def _create(path: Path) -> None:

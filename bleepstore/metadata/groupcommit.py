@@ -198,5 +198,5 @@ class GroupCommit:
             return InternalError
         if isinstance(error, sqlite3.Error) and means_busy(error):
             return ServiceUnavailable
-        _log.warn("There is no room for metadata: {error}", error=error)
+        _log.warn("Metadata cannot be written: {error}", error=error)
         return InsufficientStorage

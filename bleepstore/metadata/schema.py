@@ -9,6 +9,7 @@ give the same rows on every replica.
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 
 APPLICATION_ID = 0x426C5053
 """``BlPS``: marks the file as ours (``PRAGMA application_id``, ``file(1)``)."""
@@ -168,6 +169,32 @@ def prepare(connection: sqlite3.Connection, path: str) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def require_columns(connection: sqlite3.Connection, path: str) -> None:
+    """See that no column is missing: between two releases the tables of one version may change.
+
+    :raises UnusableDatabase: one is, and requests would fail for the want of it.
+    """
+    with closing(sqlite3.connect(":memory:")) as model:
+        for statement in TABLES:
+            model.execute(statement)
+        missing = sorted(_columns(model) - _columns(connection))
+    if missing:
+        raise UnusableDatabase(
+            f"{path} was written by an unfinished version of BleepStore: it has no "
+            f"{'.'.join(missing[0])}"
+        )
+
+
+def _columns(connection: sqlite3.Connection) -> set[tuple[str, str]]:
+    """Table and name of each column."""
+    return set(
+        connection.execute(
+            "SELECT tables.name, columns.name FROM sqlite_schema AS tables, "
+            "pragma_table_info(tables.name) AS columns WHERE tables.type = 'table'"
+        )
+    )
 
 
 def require_readable(connection: sqlite3.Connection) -> None:

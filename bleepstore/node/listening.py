@@ -87,6 +87,8 @@ def listeners(server: ServerConfig, reactor: IReactorTCP) -> tuple[Listener, ...
             endpoint = parse(reactor, description)
         except Exception as error:  # each kind of endpoint has errors of its own
             reason = _first_line(error)
+            if split_endpoint(description)[0] == "systemd" and isinstance(error, LookupError):
+                reason = "systemd has passed no such socket; is its socket unit started?"
             raise StartError(f"server.listen: {description}: {reason}") from error
         scheme = "https" if split_endpoint(description)[0] in ("ssl", "tls") else "http"
         made.append(Listener(endpoint, scheme, description))

@@ -14,6 +14,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from bleepstore.errors import InsufficientStorage
 from bleepstore.interfaces.lifecycle import IPart
 from bleepstore.node.problems import StartError
 
@@ -199,6 +200,10 @@ def _explained(child: IService, error: Exception) -> StartError:
         return error
     if isinstance(error, CancelledError):
         return StartError("stopped while starting")
+    if isinstance(error, InsufficientStorage):
+        return StartError(
+            f"{child.name} cannot start: the disk is full, and a start needs some room"
+        )
     if not isinstance(error, Overdue | OSError | RuntimeError):
         _log.failure("{name} cannot start", name=child.name)  # a defect: its trace is wanted
     return StartError(f"{child.name} cannot start: {str(error) or type(error).__name__}")

@@ -132,7 +132,7 @@ def test_an_id_is_never_used_twice(world: World) -> None:
     assert world.get(blob_id(1), 0, 5) == b"first"
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
 def test_a_full_disk_is_insufficient_storage_and_leaves_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:

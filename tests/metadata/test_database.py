@@ -87,6 +87,31 @@ def test_a_file_of_another_program_or_version_is_refused_in_one_clear_line(
         opened(rotten, turns)
 
 
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
+def test_a_file_of_another_user_is_refused_before_anything_is_written(
+    tmp_path: Path, turns: Turns, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    path = tmp_path / "m.db"
+    running = opened(path, turns)
+    name = f"{path}{suffix}"
+    # Root, as whom the tests may run, may write every file.
+    monkeypatch.setattr(os, "access", lambda file, mode: file != name)
+    with pytest.raises(UnusableDatabase) as caught:
+        opened(path, turns)
+    assert str(caught.value) == f"{name} cannot be read and written by this user"
+    turns.run(running.stop())
+
+
+def test_a_file_that_lacks_a_column_is_refused(tmp_path: Path, turns: Turns) -> None:
+    """As some had it that were written between two versions."""
+    path = tmp_path / "m.db"
+    turns.run(opened(path, turns).stop())
+    with sqlite3.connect(path) as connection:
+        connection.execute("ALTER TABLE versions DROP COLUMN inline")
+    with pytest.raises(UnusableDatabase, match=r"m\.db .* unfinished .* has no versions\.inline"):
+        opened(path, turns)
+
+
 def test_the_log_stays_bounded_under_endless_load(tmp_path: Path, turns: Turns) -> None:
     limit = 256 * 1024
     store = opened(tmp_path / "m.db", turns, checkpoint_bytes=limit)

@@ -172,6 +172,8 @@ def test_endpoint_strings_replace_host_and_port() -> None:
         ("ssl:443:privateKey=/nowhere.pem", "/nowhere.pem: No such file or directory"),
         ("tcp:http-but-not-a-port", ""),
         ("tcp:1:colour=blue", ""),
+        ("systemd:domain=INET6:name=s3", "systemd has passed no such socket; is its socket unit"),
+        ("systemd:domain=INET6:index=0", "systemd has passed no such socket; is its socket unit"),
     ],
 )
 def test_an_endpoint_string_that_is_wrong_is_named(description: str, reason: str) -> None:

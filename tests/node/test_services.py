@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import LogEvent, globalLogPublisher
 
+from bleepstore.errors import InsufficientStorage
 from bleepstore.node.problems import StartError
 from bleepstore.node.services import (
     START_SECONDS,
@@ -121,6 +122,14 @@ def test_a_failure_rolls_back_what_had_started(tree: OrderedService, script: Scr
     assert script.log == ["start a", "start b", "start c", "stop b", "stop a"]
     assert outcome(tree.stopService()) == "done"
     assert script.log[-1] == "stop a"
+
+
+def test_a_disk_without_room_for_a_start_is_no_defect(
+    tree: OrderedService, script: Script, failures: list[LogEvent]
+) -> None:
+    script.fails["start a"] = InsufficientStorage()
+    assert "a cannot start: the disk is full" in str(outcome(tree.startService()))
+    assert failures == []
 
 
 def test_a_defect_is_logged_with_its_trace(
