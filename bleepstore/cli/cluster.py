@@ -15,8 +15,7 @@ from typing import Any
 
 import msgspec
 
-from bleepstore.config.addresses import parse_host_port
-from bleepstore.config.cluster_refusals import control_socket
+from bleepstore.config.cluster_refusals import check_member, control_socket
 from bleepstore.config.load import load
 from bleepstore.config.problems import ConfigError
 from bleepstore.config.sections import Config
@@ -25,6 +24,17 @@ NAME = "bleepstore cluster"
 
 TIMEOUT = 120.0
 """Seconds to wait for an answer: a node that is added first receives all there is."""
+
+TIMEOUT_MAX = 86400.0
+
+STANDING = {
+    "founding": "It waits for the other first members of its cluster; its log says for whom.",
+    "joining": "It is a member of no cluster, and serves nothing. Add it, at any member:\n"
+    "bleepstore cluster add {node_id} ADDRESS",
+    "pre-candidate": "It hears of no leader: there is no majority, or this node was removed, which "
+    "another one would tell.",
+}
+"""What an operator should know of a node that cannot serve, by its role."""
 
 
 class Refused(Exception):
@@ -86,18 +96,26 @@ def describe(status: Mapping[str, Any]) -> str:
         f"applied {status['applied_index']}, snapshot at {status['snapshot_index']}",
         "",
     ]
+    if standing := STANDING.get(status["role"]):
+        lines += [standing.format(**status), ""]
     rows = [("peer", "address", "votes", "behind", "heard of")]
     for peer in status["peers"]:
         behind = "-" if peer["match"] < 0 else str(max(status["last_index"] - peer["match"], 0))
-        since = peer["last_contact_ms"]
-        heard = "never" if since < 0 else f"{since / 1000:.1f} s ago"
         votes = "yes" if peer["voter"] else "no"
-        rows.append((peer["id"], peer["address"], votes, behind, heard))
+        rows.append((peer["id"], peer["address"], votes, behind, _heard(status, peer)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def _heard(status: Mapping[str, Any], peer: Mapping[str, Any]) -> str:
+    """When a peer was last heard of; who follows a leader need not hear of anybody else."""
+    if status["role"] != "leader" and status["leader"] not in ("", peer["id"]):
+        return "-"
+    since = peer["last_contact_ms"]
+    return "never" if since < 0 else f"{since / 1000:.1f} s ago"
 
 
 def _socket_path(options: argparse.Namespace, environ: Mapping[str, str]) -> str:
@@ -158,11 +176,23 @@ def _request(options: argparse.Namespace) -> dict[str, str]:
         request["id"] = options.id
     if options.command == "add":
         try:
-            parse_host_port(options.address)
+            check_member(options.id, options.address)
         except ValueError as error:
-            raise Refused(f"{options.address}: {error}") from None
+            raise Refused(str(error)) from None
         request["address"] = options.address
     return request
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0
+    if not 0 < seconds <= TIMEOUT_MAX:
+        raise argparse.ArgumentTypeError(
+            f"must be more than 0 and at most {TIMEOUT_MAX:g}, not {text!r}"
+        )
+    return seconds
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -173,7 +203,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     shared.add_argument("--socket", help="its control socket, in place of the configured one")
     shared.add_argument(
-        "--timeout", type=float, default=TIMEOUT, help="seconds to wait [default: %(default)g]"
+        "--timeout", type=_seconds, default=TIMEOUT, help="seconds to wait [default: %(default)g]"
     )
     parser = argparse.ArgumentParser(prog=NAME, description="Ask a node about its cluster.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

@@ -171,11 +171,18 @@ class Changes:
         self._stopped = False
 
     async def add(self, node: str, address: str) -> None:
-        """See ``IConsensus.add_member``."""
+        """See ``IConsensus.add_member``; after a barrier, if it is known elsewhere."""
+        if elsewhere := self.known_elsewhere(node, address):
+            raise ValueError(f"{node} is a member already, at {elsewhere}")
         deadline = self._clock.seconds() + self._settings.change
         log = await self._log_of(node, address, deadline)
         await self._until_taken(ChangeStep(0, StepKind.ADD, node, address, log), deadline)
         await self._until_taken(ChangeStep(0, StepKind.PROMOTE, node), deadline)
+
+    def known_elsewhere(self, node: str, address: str) -> str:
+        """The address of a member, as far as is known here, if it is another one than this."""
+        member = self._raft.members.get(node)
+        return "" if member is None or member.address == address else member.address
 
     async def remove(self, node: str) -> None:
         """See ``IConsensus.remove_member``; after a barrier, so that who is a member is known."""
@@ -226,7 +233,7 @@ class Changes:
             if self._stopped:
                 raise ServiceUnavailable(STOPPING)
             if self._clock.seconds() >= deadline:
-                raise ServiceUnavailable(f"Not done in time: {reason}.")
+                raise ServiceUnavailable(f"Not done in time: {reason.rstrip('.')}.")
             await self._pauses.pause(self._settings.tick)
 
     async def _until_taken(self, step: ChangeStep, deadline: float) -> None:
@@ -246,7 +253,7 @@ class Changes:
             if self._stopped:
                 raise ServiceUnavailable(STOPPING)
             if self._clock.seconds() >= deadline:
-                raise ServiceUnavailable(f"Not done in time: {reason}.")
+                raise ServiceUnavailable(f"Not done in time: {reason.rstrip('.')}.")
             await self._pauses.pause(self._settings.tick)
             if step.kind is StepKind.TRANSFER and not step.node:
                 # Whoever leads now is the one; asked again, that one would hand over in its turn.

@@ -42,6 +42,7 @@ T = TypeVar("T")
 
 NOT_RUNNING = "The node is starting or stopping."
 NOT_BEGUN = "The node waits for the other first members of its cluster."
+NO_MEMBER = "this node is a member of no cluster: ask one that is, by that node's configuration"
 
 LOST = (
     "{error}. Its disk was lost or replaced, and with it what {node} had promised: remove it from "
@@ -325,17 +326,20 @@ class Consensus:
 
     async def add_member(self, node_id: str, address: str) -> None:
         """See :class:`IConsensus`."""
-        await self._require_running().changes.add(node_id, address)
+        driver = self._require_member()
+        if driver.changes.known_elsewhere(node_id, address):
+            await self.barrier()  # it may have been removed there meanwhile
+        await driver.changes.add(node_id, address)
 
     async def remove_member(self, node_id: str) -> None:
         """See :class:`IConsensus`."""
-        driver = self._require_running()
+        driver = self._require_member()
         await self.barrier()
         await driver.changes.remove(node_id)
 
     async def transfer_leadership(self, node_id: str = "") -> None:
         """See :class:`IConsensus`."""
-        await self._require_running().changes.transfer(node_id)
+        await self._require_member().changes.transfer(node_id)
 
     async def take_snapshot(self) -> int:
         """See :class:`IConsensus`.
@@ -343,6 +347,13 @@ class Consensus:
         :raises ServiceUnavailable: it could not be taken.
         """
         return await self._require_running().snapshotting.take()
+
+    def _require_member(self) -> Driver:
+        """:raises ValueError: this node is none, and could only wait for a leader in vain."""
+        driver = self._require_running()
+        if driver.raft.members.get(self.node_id) is None:
+            raise ValueError(NO_MEMBER)
+        return driver
 
     def _require_running(self) -> Driver:
         if self._founding is not None and not self._leaving:

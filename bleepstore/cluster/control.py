@@ -77,7 +77,7 @@ _decode = msgspec.json.Decoder(Request).decode
 class ControlSocket:
     """Listens while it is started.
 
-    :param check_address: raises ValueError for what is no address of a peer.
+    :param check_member: raises ValueError for an id and an address that no member could have.
     """
 
     def __init__(
@@ -86,13 +86,13 @@ class ControlSocket:
         sockets: IReactorUNIX,
         clock: IReactorTime,
         consensus: IConsensus,
-        check_address: Callable[[str], object],
+        check_member: Callable[[str, str], object],
     ) -> None:
         self._path = path
         self._sockets = sockets
         self._clock = clock
         self._consensus = consensus
-        self._check_address = check_address
+        self._check_member = check_member
         self._port: IListeningPort | None = None
         self._connections: set[_Connection] = set()
         self._commands: dict[str, Callable[[Request], Awaitable[object]]] = {
@@ -165,8 +165,9 @@ class ControlSocket:
         return msgspec.to_builtins(self._consensus.status())
 
     async def _add(self, request: Request) -> object:
-        self._check_address(request.address)
-        await self._consensus.add_member(_required(request), request.address)
+        node_id = _required(request)
+        self._check_member(node_id, request.address)
+        await self._consensus.add_member(node_id, request.address)
         return None
 
     async def _remove(self, request: Request) -> object:

@@ -12,6 +12,7 @@ from bleepstore.config.addresses import HostPort, parse_host_port
 from bleepstore.config.sections import ClusterConfig, Config
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_ID_WORDS = "must be 1 to 63 letters, digits, '.', '_' and '-', the first a letter or digit"
 
 SOCKET_PATH_MAX = 107
 """Bytes that the path of a UNIX socket may have (unix(7): ``sun_path`` holds 108 with its NUL)."""
@@ -38,14 +39,25 @@ def control_socket(cluster: ClusterConfig) -> str:
     return cluster.control_socket or os.path.join(cluster.data_dir, "control.sock")
 
 
+def check_member(node_id: str, address: str) -> None:
+    """Whether a node of this name and this address could be a member.
+
+    :raises ValueError: it could not; the message says why.
+    """
+    if not _ID.fullmatch(node_id):
+        raise ValueError(f"the name of a node {_ID_WORDS}, not {node_id!r}")
+    try:
+        parsed = parse_host_port(address)
+    except ValueError as error:
+        raise ValueError(f"{address}: {error}") from None
+    if parsed.is_wildcard or not parsed.port:
+        raise ValueError(f"nobody can reach {parsed}")
+
+
 def _names(cluster: ClusterConfig) -> Found:
     names = [("cluster.name", cluster.name), ("cluster.node_id", cluster.node_id)]
     names += [(f"cluster.peers[{n}].id", peer.id) for n, peer in enumerate(cluster.peers)]
-    return [
-        (key, "must be 1 to 63 letters, digits, '.', '_' and '-', the first a letter or digit")
-        for key, name in names
-        if not _ID.fullmatch(name)
-    ]
+    return [(key, _ID_WORDS) for key, name in names if not _ID.fullmatch(name)]
 
 
 def _addresses(cluster: ClusterConfig) -> Found:

@@ -98,21 +98,22 @@ class IConsensus(Interface):
     def add_member(node_id: str, address: str) -> Awaitable[None]:
         """Add a node as a learner, and make it a voter once it has caught up.  At any node.
 
-        :raises ValueError: it is a member already, under another address.
+        :raises ValueError: it is a member already, under another address; or the node that was
+            asked is none.
         :raises ServiceUnavailable: not decided in time; ask again.
         """
 
     def remove_member(node_id: str) -> Awaitable[None]:
         """Remove a node; a leader that is removed hands over first.
 
-        :raises ValueError: it is no member, or the last voter.
+        :raises ValueError: it is no member, or the last voter; or the node that was asked is none.
         :raises ServiceUnavailable:
         """
 
     def transfer_leadership(node_id: str = "") -> Awaitable[None]:
         """Have another voter lead: the given one, or the one that is furthest.
 
-        :raises ValueError: it is no voter.
+        :raises ValueError: it is no voter; or the node that was asked is no member.
         :raises ServiceUnavailable: it does not lead in time.
         """
 

@@ -19,7 +19,7 @@ from bleepstore.cluster.snapshots import SnapshotFiles
 from bleepstore.cluster.transport import AmpTransport
 from bleepstore.cluster.wires import PeerTls, Wires, wires
 from bleepstore.config.addresses import parse_host_port
-from bleepstore.config.cluster_refusals import control_socket
+from bleepstore.config.cluster_refusals import check_member, control_socket
 from bleepstore.config.sections import ClusterConfig, Config
 from bleepstore.interfaces.lifecycle import IPart
 from bleepstore.interfaces.replication import Identity
@@ -143,7 +143,7 @@ def build_cluster(
     discovery: tuple[IPart, ...] = ()
     if cluster.discovery == "dns":
         discovery = (_discovery(cluster, reactor, transport, dice.random),)
-    control = ControlSocket(control_socket(cluster), reactor, reactor, consensus, parse_host_port)
+    control = ControlSocket(control_socket(cluster), reactor, reactor, consensus, check_member)
     return ClusterParts(
         metadata,
         consensus,

@@ -640,8 +640,8 @@ def test_a_node_is_added_as_a_learner_and_becomes_a_voter_at_any_node_it_is_aske
     log_id = world["d"].log.identity.log_id
     assert Member("d", "d:1", log=log_id) in follower.consensus._driver.raft.members.nodes
     world.run(follower.consensus.add_member("d", "d:1"))  # once more does no harm
-    with pytest.raises(ValueError, match="a member already, at d:1"):
-        world.run(follower.consensus.add_member("d", "elsewhere:1"))
+    with pytest.raises(ValueError, match="a member already, at d:1"):  # long before it is not met
+        world.run(follower.consensus.add_member("d", "elsewhere:1"), patience=1)
     world.settle()
     assert world["d"].commands == follower.commands
     assert world.run(world["d"].consensus.propose(b"by d")) == 41
@@ -724,6 +724,19 @@ def test_a_member_is_removed_and_a_leader_hands_over_first(world: World) -> None
     with pytest.raises(ValueError, match="last voter"):
         world.run(new.consensus.remove_member(new.id))
     assert world.run(new.consensus.propose(b"alone"))
+
+
+def test_a_node_that_is_no_member_says_at_once_that_it_changes_nothing(world: World) -> None:
+    world.add(*ALL)
+    world.add("d", first=())
+    consensus = world["d"].consensus
+    for change in (
+        lambda: consensus.add_member("d", "d:1"),
+        lambda: consensus.remove_member("a"),
+        consensus.transfer_leadership,
+    ):
+        with pytest.raises(ValueError, match="a member of no cluster: ask one that is"):
+            world.run(change(), patience=1)
 
 
 def test_leadership_is_handed_to_whom_one_wants(world: World) -> None:

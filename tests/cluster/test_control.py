@@ -28,7 +28,7 @@ from bleepstore.cluster.control import (
     ControlSocket,
     ControlSocketInUse,
 )
-from bleepstore.config.addresses import parse_host_port
+from bleepstore.config.cluster_refusals import check_member
 from bleepstore.errors import ServiceUnavailable
 from bleepstore.interfaces.lifecycle import IPart
 from bleepstore.interfaces.replication import ConsensusStatus, IConsensus, PeerStatus
@@ -109,7 +109,7 @@ def path(tmp_path: Path) -> str:
 async def listening(
     path: str, consensus: Consensus, clock: Any = reactor
 ) -> AsyncIterator[ControlSocket]:
-    control = ControlSocket(path, cast(Any, reactor), clock, consensus, parse_host_port)
+    control = ControlSocket(path, cast(Any, reactor), clock, consensus, check_member)
     await control.start()
     try:
         yield control
@@ -333,9 +333,40 @@ def test_the_command_says_what_is_missing(
     assert "no node listens on" in capsys.readouterr().err
     assert cluster.main(["add", "b", "b", "--socket", "x"], {}) == 1
     assert "b: must be host:port" in capsys.readouterr().err
+    assert cluster.main(["add", "b/c", "b:1", "--socket", "x"], {}) == 1
+    assert "the name of a node must be 1 to 63 letters" in capsys.readouterr().err
+    for nowhere in ("0.0.0.0:9002", "b:0"):
+        assert cluster.main(["add", "b", nowhere, "--socket", "x"], {}) == 1
+        assert f"nobody can reach {nowhere}" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [[], ["status", "x"], ["remove"], ["fly"]])
+def test_the_command_says_what_a_node_that_serves_nothing_waits_for() -> None:
+    assert "add node-1 ADDRESS" in cluster.describe(pictured("joining", ""))
+    assert "its log says for whom" in cluster.describe(pictured("founding", ""))
+    assert "was removed" in cluster.describe(pictured("pre-candidate", ""))
+
+
+def test_the_command_shows_no_age_of_what_a_follower_need_not_hear() -> None:
+    lines = cluster.describe(pictured("follower", "node-2")).splitlines()
+    assert [line.split("  ")[-1].strip() for line in lines[-2:]] == ["1.5 s ago", "-"]
+    lines = cluster.describe(pictured("pre-candidate", "")).splitlines()
+    assert [line.split("  ")[-1].strip() for line in lines[-2:]] == ["1.5 s ago", "never"]
+
+
+def pictured(role: str, leader: str) -> dict[str, Any]:
+    status: dict[str, Any] = msgspec.to_builtins(
+        msgspec.structs.replace(STATUS, role=role, leader=leader)
+    )
+    return status
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [], ["status", "x"], ["remove"], ["fly"],
+        *(["status", "--timeout", seconds] for seconds in ("0", "-1", "nan", "inf", "soon")),
+    ],
+)  # fmt: skip
 def test_what_makes_no_sense_is_refused(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
