@@ -14,6 +14,7 @@ Knows an in-place store by its interface, and ``cache_blocks``.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Sequence
@@ -41,6 +42,8 @@ from bleepstore.interfaces.lifecycle import IPart
 from bleepstore.interfaces.threads import IThreads
 from bleepstore.model.objects import Extent, PlacedPart
 
+_FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
+
 _log = Logger()
 
 
@@ -59,6 +62,7 @@ class Blocks:
         self._sizes: OrderedDict[str, int] = OrderedDict()
         self._total = 0
         self._fetching: dict[str, list[Deferred[None]]] = {}
+        self._failing = False
 
     def stop(self) -> None:
         """Close what is open; reading opens it again."""
@@ -79,7 +83,7 @@ class Blocks:
         for name, size in await self._threads.run(blocks_in, self._directory):
             self._sizes[name] = size
             self._total += size
-        await self._make_room()
+        await self._make_room(self._max_bytes)
 
     def at_hand(self, name: str, start: int, length: int) -> bytes | None:
         """``length`` bytes of a small block from ``start``, from the page cache; None if they are
@@ -111,16 +115,35 @@ class Blocks:
 
     async def write(self, name: str, run: Run) -> None:
         """Keep a run of a block.  Never fails: a cache that cannot be written is no cache."""
-        try:
-            size = await self._threads.run(write_block, self._directory, name, run)
-        except OSError as error:
-            _log.warn("the cache cannot be written: {error}", error=error)
-            self._forget(name)
-            return
+        size = await self._written(name, run)
         self._forget(name)
+        if size is None:
+            await self._threads.run(self._remove, [name])
+            return
         self._sizes[name] = size
         self._total += size
-        await self._make_room()
+        await self._make_room(self._max_bytes)
+
+    async def _written(self, name: str, run: Run) -> int | None:
+        """Write a block; None if it cannot be.  On a full disk what was not read for longest goes
+        for it, as where the cache itself is full."""
+        for again in (True, False):
+            try:
+                size = await self._threads.run(write_block, self._directory, name, run)
+            except OSError as error:
+                if again and error.errno in _FULL and self._total:
+                    await self._make_room(max(0, self._total - HEAD - len(run.data)))
+                    continue
+                if not self._failing:  # once, not for every block that is read
+                    self._failing = True
+                    _log.warn(
+                        "the cache cannot be written, and reads go on without it: {error}",
+                        error=error,
+                    )
+                return None
+            self._failing = False
+            return size
+        return None
 
     def is_fetched(self, name: str) -> bool:
         """Whether somebody fetches a block at this moment."""
@@ -146,9 +169,10 @@ class Blocks:
         self._open.close(name)
         self._total -= self._sizes.pop(name, 0)
 
-    async def _make_room(self) -> None:
+    async def _make_room(self, most: int) -> None:
+        """Remove what was not read for longest, until no more than so many bytes are left."""
         gone = []
-        while self._total > self._max_bytes and self._sizes:
+        while self._total > most and self._sizes:
             name, size = self._sizes.popitem(last=False)
             self._open.close(name)
             self._total -= size

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from twisted.logger import LogLevel, formatEvent, globalLogPublisher
 
 from bleepstore.blobs.cache import Blocks, CachedStore
 from bleepstore.blobs.cache_blocks import BLOCK, HEAD, Run, block_name, read_block, write_block
@@ -90,6 +92,20 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     return World(tmp_path)
+
+
+@pytest.fixture
+def log() -> Iterator[list[str]]:
+    """Warnings and worse."""
+    said: list[str] = []
+
+    def observe(event: Any) -> None:
+        if event["log_level"] >= LogLevel.warn:
+            said.append(str(formatEvent(event)))
+
+    globalLogPublisher.addObserver(observe)
+    yield said
+    globalLogPublisher.removeObserver(observe)
 
 
 def noise(size: int) -> bytes:
@@ -260,7 +276,7 @@ def test_a_new_process_finds_it_all_and_keeps_to_its_room(world: World) -> None:
 
 
 def test_a_cache_that_cannot_be_written_is_none(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, log: list[str]
 ) -> None:
     locator = world.put(b"data")
 
@@ -272,6 +288,29 @@ def test_a_cache_that_cannot_be_written_is_none(
     assert world.read(locator, 0, 4) == b"data"
     assert world.asked() == 2
     assert world.store.blocks.total == 0
+    assert len(log) == 1, "a full disk is not filled with what is said of it"
+
+
+def test_what_was_not_read_for_longest_goes_where_the_disk_is_full(
+    world: World, monkeypatch: pytest.MonkeyPatch, log: list[str]
+) -> None:
+    locators = [world.put(b"%d" % number * 5000, f"key{number}") for number in range(6)]
+
+    def tight(directory: str, name: str, run: Run) -> int:
+        if sum(path.stat().st_size for path in world.files()) + len(run.data) > 16_000:
+            raise OSError(28, "No space left on device")
+        return write_block(directory, name, run)
+
+    monkeypatch.setattr("bleepstore.blobs.cache.write_block", tight)
+    for locator in locators:
+        world.read(locator, 0, 5000)
+    asked = world.asked()
+    for locator in reversed(locators[-3:]):
+        world.read(locator, 0, 5000)
+    assert world.asked() == 0
+    assert asked == 6
+    assert world.store.blocks.total == sum(path.stat().st_size for path in world.files())
+    assert log == []
 
 
 def test_a_block_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
