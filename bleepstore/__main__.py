@@ -58,6 +58,7 @@ def _maintain(arguments: Sequence[str]) -> int:
     """``bleepstore gateway …``; gives the exit status."""
     from twisted.internet import reactor, task
     from twisted.internet.defer import Deferred
+    from twisted.logger import globalLogPublisher
 
     from bleepstore.cli import gateway
     from bleepstore.node.maintenance import maintain
@@ -67,13 +68,19 @@ def _maintain(arguments: Sequence[str]) -> int:
     order = gateway.parse(arguments, os.environ)
     core: Any = reactor
     progress = gateway.Progress(sys.stderr, core.seconds())
+    globalLogPublisher.addObserver(gateway.Warnings(sys.stderr, progress))
     status = 1
 
     async def run() -> None:
         nonlocal status
         try:
             status = await maintain(
-                order.command, order.config, order.prefix, core, progress, print
+                order.command,
+                order.config,
+                order.prefix,
+                core,
+                progress,
+                lambda line: print(gateway.shown(line)),
             )
         except (StartError, *UNUSABLE) as error:
             print(f"{gateway.NAME}: {error}", file=sys.stderr)

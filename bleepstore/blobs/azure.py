@@ -283,7 +283,7 @@ class AzureBlobStore(CloudStore):
             if names := tuple(
                 each
                 for each in page.names
-                if each.name > after and not each.name.startswith(reserved)
+                if _may_follow(each.name, after) and not each.name.startswith(reserved)
             ):
                 yield names
             if not (marker := page.marker):
@@ -321,6 +321,12 @@ class AzureBlobStore(CloudStore):
         """Remove what lies below a directory; also what never became a blob."""
         while page := (await self._calls.list_page(directory, "", uncommitted=True)).names:
             await for_each([each.name for each in page], self._calls.discard, DELETIONS)
+
+
+def _may_follow(name: str, after: str) -> bool:
+    """Whether a name comes after another, in the order of UTF-8 or of UTF-16: Azurite's is the
+    latter, and Azure does not say."""
+    return name > after or name.encode("utf-16-be") > after.encode("utf-16-be")
 
 
 def _run(extent: Extent) -> Run:

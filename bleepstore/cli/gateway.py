@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import TextIO
 
 from msgspec import Struct
+from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent
+from zope.interface import implementer
 
 from bleepstore.config.load import load
 from bleepstore.config.problems import ConfigError
@@ -99,7 +101,7 @@ class Progress:
             return
         self._shown = seconds
         rate = seen / max(seconds - self._began, 0.001)
-        line = f"{seen} objects seen, {result}, {rate:.0f}/s, at {place}"
+        line = f"{seen} objects seen, {result}, {rate:.0f}/s, at {shown(place)}"
         if self._terminal:
             self._out.write(f"\r\x1b[K{line[:100]}")
         else:
@@ -111,3 +113,29 @@ class Progress:
         if self._terminal:
             self._out.write("\r\x1b[K")
             self._out.flush()
+
+
+@implementer(ILogObserver)
+class Warnings:
+    """Shows what a server would log by itself: what a provider has refused, and why.
+
+    :param progress: whose line is cleared for it.
+    """
+
+    def __init__(self, out: TextIO, progress: Progress) -> None:
+        self._out = out
+        self._progress = progress
+
+    def __call__(self, event: LogEvent) -> None:
+        """See :class:`ILogObserver`."""
+        if event["log_level"] >= LogLevel.warn:
+            self._progress.end()
+            self._out.write(f"{NAME}: {shown(formatEvent(event))}\n")
+
+
+def shown(text: str) -> str:
+    """A name on one line, and harmless to a terminal: what cannot be printed is escaped, but for
+    tabs."""
+    return "".join(
+        letter if letter.isprintable() or letter == "\t" else repr(letter)[1:-1] for letter in text
+    )

@@ -125,4 +125,7 @@ class IInPlaceStore(IBlobStore):
 
     def list_names(prefix: str, after: str = "") -> AsyncIterator[tuple[ListedName, ...]]:
         """What lies in the cloud under names that start with the configured prefix and this one,
-        and come after ``after``, in UTF-8 order, page by page; nothing of the reserved prefix."""
+        and come after ``after``, page by page; nothing of the reserved prefix.
+
+        In UTF-8 order; a cloud may have that of UTF-16 instead, and then gives after ``after``
+        what comes after it in either of them."""

@@ -146,7 +146,7 @@ async def _import(
     watcher.end()
     say(f"{count.seen} objects seen, {count.taken} indexed ({count.bytes} bytes)")
     if count.passed:
-        say(f"{count.passed} passed over: their names are not of the form bucket/key")
+        say(f"{count.passed} passed over, which no bucket and key has for a name; check shows them")
     return 0
 
 

@@ -5,7 +5,7 @@ Both are listed in the same order, and joined as they come; nothing is changed.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence, Set
 from enum import StrEnum
 
 from msgspec import Struct
@@ -78,8 +78,13 @@ class Comparison:
                 return
 
     async def _compare(self, bucket: str) -> AsyncIterator[Drifted]:
-        """Join the keys of a bucket with its names, both ascending."""
-        lying = self._lying(bucket)
+        """Join the keys of a bucket with its names, both ascending.
+
+        The cloud's order may be that of UTF-16 (``IInPlaceStore.list_names``): what seems to be
+        missing or unknown is looked after where that makes a difference, and met only once.
+        """
+        met: set[str] = set()
+        lying = self._lying(bucket, met)
         there = await anext(lying, None)
         async for key in self._keys(bucket):
             self.compared += 1
@@ -91,28 +96,47 @@ class Comparison:
                 elif not await self._is_tag(bucket, key, name, found.tag):
                     yield Drifted(Drift.CHANGED, bucket, key, name)
                 continue
+            if name in met:
+                continue
             while there is not None and there.name.encode() < name.encode():
-                yield self._unknown(bucket, there)
+                if drifted := await self._unexpected(bucket, there, met):
+                    yield drifted
                 there = await anext(lying, None)
             if there is None or there.name != name:
-                yield Drifted(Drift.MISSING, bucket, key, name)
-                continue
-            if not await self._is_tag(bucket, key, name, there.tag):
+                found = await self._store.look(name) if _order_differs(name) else None
+                if found is None:
+                    yield Drifted(Drift.MISSING, bucket, key, name)
+                    continue
+                met.add(name)
+                tag = found.tag
+            else:
+                tag = there.tag
+                there = await anext(lying, None)
+            if not await self._is_tag(bucket, key, name, tag):
                 yield Drifted(Drift.CHANGED, bucket, key, name)
-            there = await anext(lying, None)
         while there is not None:
-            yield self._unknown(bucket, there)
+            if drifted := await self._unexpected(bucket, there, met):
+                yield drifted
             there = await anext(lying, None)
 
-    def _unknown(self, bucket: str, listed: ListedName) -> Drifted:
-        self.compared += 1
+    async def _unexpected(self, bucket: str, listed: ListedName, met: set[str]) -> Drifted | None:
+        """What a name is that no key of the index stands before; None: as it should be."""
         where = self._store.key_of(listed.name)
-        return Drifted(Drift.UNKNOWN, bucket, where[1] if where else "", listed.name)
+        key = where[1] if where else ""
+        if _order_differs(listed.name):
+            lookup = await self._metadata.get_object(bucket, key, "", True)
+            if (known := locator_at(lookup, listed.name)) is not None:
+                met.add(listed.name)
+                changed = Drifted(Drift.CHANGED, bucket, key, listed.name)
+                return None if known.tag == listed.tag else changed
+        self.compared += 1
+        return Drifted(Drift.UNKNOWN, bucket, key, listed.name)
 
-    async def _lying(self, bucket: str) -> AsyncIterator[ListedName]:
+    async def _lying(self, bucket: str, met: Set[str]) -> AsyncIterator[ListedName]:
+        """What lies there under names of the bucket's objects, but for those met already."""
         async for page in self._store.list_names(f"{bucket}/"):
             for listed in page:
-                if self._store.key_of(listed.name) is not None:
+                if self._store.key_of(listed.name) is not None and listed.name not in met:
                     yield listed
 
     async def _keys(self, bucket: str) -> AsyncIterator[str]:
@@ -129,3 +153,8 @@ class Comparison:
         lookup = await self._metadata.get_object(bucket, key, "", True)
         locator = locator_at(lookup, name)
         return locator is not None and locator.tag == tag
+
+
+def _order_differs(name: str) -> bool:
+    """Whether a name may stand elsewhere in the order of UTF-16 than in that of UTF-8."""
+    return any(letter >= "\ue000" for letter in name)

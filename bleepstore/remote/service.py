@@ -255,14 +255,14 @@ class Service:
             )
             (_log.debug if usual else _log.warn)(
                 "{service} refused {method} {path} with {status} {code} after {attempts} "
-                "attempts: {text} (request {request_id})",
+                "attempts{text} (request {request_id})",
                 service=self._name,
                 method=request.method,
                 path=request.path,
                 status=error.status,
                 code=error.code or "without a code",
                 attempts=attempts,
-                text=error.message,
+                text=f": {error.message}" if error.message else "",
                 request_id=error.request_id or "without an id",
             )
         else:

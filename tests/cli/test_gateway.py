@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 
 import pytest
+from twisted.logger import LogLevel
 
 from bleepstore.cli import gateway
 from bleepstore.node.maintenance import compare
@@ -52,6 +53,45 @@ def test_a_store_without_a_cloud_or_an_index_is_refused(
         gateway.parse(["check"], environ)
     assert end.value.code == 1
     assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize("order", ["utf-8", "utf-16-be"])
+def test_names_are_compared_in_whatever_order_the_cloud_lists_them(order: str) -> None:
+    world = CloudWorld()
+    world.native.order = order
+    for key in ("a", "z", "\U00010000a", "\U0001f600", "\ue000z", "\uffee", "\uffeeb"):
+        world.put(key, key.encode())
+    said = list[str]()
+
+    def check() -> list[str]:
+        said.clear()
+        progress = gateway.Progress(io.StringIO(), 0)
+        comparison = Comparison(world.metadata, world.native)
+        run(compare(comparison, [ALICE.id], world.clock, progress, said.append))
+        return sorted(said)
+
+    assert check() == ["7 objects compared: index and cloud agree"]
+    objects = world.cloud.objects
+    objects["bucket/\uffee"] = objects["bucket/\U00010000a"] = objects["bucket/a"]
+    objects["bucket/\ue000"] = objects["bucket/a"]
+    del objects["bucket/\uffeeb"], objects["bucket/\U0001f600"]
+    assert check() == [
+        "8 objects compared: 2 changed, 2 missing, 1 unknown",
+        "changed\tbucket/\uffee",
+        "changed\tbucket/\U00010000a",
+        "missing\tbucket/\uffeeb",
+        "missing\tbucket/\U0001f600",
+        "unknown\tbucket/\ue000",
+    ]
+
+
+def test_what_a_provider_refused_is_shown_and_does_no_harm_to_a_terminal() -> None:
+    shown = io.StringIO()
+    warnings = gateway.Warnings(shown, gateway.Progress(shown, 0))
+    warnings({"log_level": LogLevel.info, "log_format": "nothing"})
+    warnings({"log_level": LogLevel.warn, "log_format": "refused {name}", "name": "a\n\x1b[2Jé"})
+    assert shown.getvalue() == "bleepstore gateway: refused a\\n\\x1b[2Jé\n"
+    assert gateway.shown("missing\ta\u2028b\x7f😀") == "missing\ta\\u2028b\\x7f😀"
 
 
 def test_a_check_says_what_differs_while_it_runs_and_in_the_end() -> None:

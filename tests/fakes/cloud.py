@@ -136,6 +136,7 @@ class FakeInPlaceStore:
         self._cloud = cloud
         self._prefix = prefix
         self.tells_md5 = False  # of parts, as their tags
+        self.order = "utf-8"  # or utf-16-be: of names in listings
         self._staged: dict[str, tuple[str, str, Place]] = {}
         self._began: Began | None = None
 
@@ -260,7 +261,7 @@ class FakeInPlaceStore:
     async def list_names(
         self, prefix: str, after: str = ""
     ) -> AsyncIterator[tuple[ListedName, ...]]:
-        names = sorted(self._cloud.objects, key=str.encode)
+        names = sorted(self._cloud.objects, key=lambda name: name.encode(self.order))
         for name in names:
             if (
                 name.startswith(self._prefix + prefix)
