@@ -16,7 +16,7 @@ from bleepstore.remote.aws_metadata import (
 from bleepstore.remote.aws_profiles import Profile, parse_profiles
 from bleepstore.remote.aws_signing import AwsAuthorizer, AwsCredentials
 from bleepstore.remote.aws_sts import assume_role, assume_role_with_web_identity
-from bleepstore.remote.failures import CredentialsUnavailable
+from bleepstore.remote.failures import CredentialsUnavailable, Unreachable
 from bleepstore.remote.refreshing import Lease
 from bleepstore.remote.surroundings import Surroundings
 
@@ -70,7 +70,13 @@ class AwsChain:
             )
         if has_container(environ):
             return await container_credentials(self._near)
-        return await instance_credentials(self._near)
+        try:
+            return await instance_credentials(self._near)
+        except Unreachable as failure:
+            raise CredentialsUnavailable(
+                "neither the settings nor the environment nor the shared files have any of AWS, "
+                f"and no metadata service of this machine answers ({failure})"
+            ) from failure
 
     def _of_environment(self) -> AwsCredentials:
         environ = self._near.environ

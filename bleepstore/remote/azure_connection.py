@@ -72,6 +72,8 @@ def parse_connection_string(text: str) -> AzureAccount:
     key = decode_key(fields["AccountKey"]) if "AccountKey" in fields else b""
     if not key and not sas:
         raise ValueError("the connection string has neither AccountKey nor SharedAccessSignature")
+    if key and not name:
+        raise ValueError("the connection string has an AccountKey and no AccountName")
     return AzureAccount(name or origin.host.partition(".")[0], endpoint, key, sas)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 
 from bleepstore.remote.bearer import BearerAuthorizer, BearerToken
-from bleepstore.remote.failures import CredentialsUnavailable
+from bleepstore.remote.failures import CredentialsUnavailable, Unreachable
 from bleepstore.remote.google_federation import federated_token
 from bleepstore.remote.google_tokens import (
     PLATFORM_SCOPE,
@@ -26,6 +26,9 @@ from bleepstore.remote.refusals import json_object
 from bleepstore.remote.surroundings import Surroundings
 
 _ADC = "application_default_credentials.json"
+
+_UNIVERSE = "googleapis.com"
+"""The domain of Google's own cloud; others have other endpoints, and tokens of another kind."""
 
 _LIFETIME = 3600
 """Seconds of an impersonated token."""
@@ -58,7 +61,13 @@ class GoogleChain:
         usual = posixpath.join(directory, _ADC)
         if (text := await near.text_if_any(usual)) is not None:
             return await self._of_file(usual, text)
-        return await metadata_token(near)
+        try:
+            return await metadata_token(near)
+        except Unreachable as failure:
+            raise CredentialsUnavailable(
+                f"neither the settings nor GOOGLE_APPLICATION_CREDENTIALS nor {usual} name any of "
+                f"Google, and no metadata server of this machine answers ({failure})"
+            ) from failure
 
     async def _of_file(self, path: str, text: str) -> Lease[BearerToken]:
         settings = json_object(text.encode())
@@ -67,6 +76,9 @@ class GoogleChain:
         return await self._of_settings(settings, self._scope)
 
     async def _of_settings(self, settings: Settings, scope: str) -> Lease[BearerToken]:
+        universe = settings.get("universe_domain", _UNIVERSE)
+        if universe != _UNIVERSE:
+            raise CredentialsUnavailable(f"the universe domain {universe!r} is not supported")
         kind = settings.get("type")
         if kind == "service_account":
             return await service_account_token(self._near, settings, scope)

@@ -13,7 +13,7 @@ from bleepstore.remote.aws_credentials import AwsChain, aws_authorizer
 from bleepstore.remote.aws_profiles import parse_profiles
 from bleepstore.remote.aws_signing import AwsCredentials
 from bleepstore.remote.aws_sts import sts_endpoint
-from bleepstore.remote.failures import CredentialsUnavailable, ProviderError, Refusal, Unreachable
+from bleepstore.remote.failures import CredentialsUnavailable, ProviderError, Refusal
 from bleepstore.remote.refreshing import Lease
 from bleepstore.remote.requests import Origin, RemoteRequest
 from tests.fakes.aws_tokens import AwsTokens
@@ -236,8 +236,9 @@ async def test_the_instance_by_the_second_version_alone() -> None:
 @pytest_twisted.ensureDeferred
 async def test_a_machine_without_any() -> None:
     async with machine() as made:
-        with pytest.raises(Unreachable):
+        with pytest.raises(CredentialsUnavailable, match="nor the shared files have any") as caught:
             await find(made)
+        assert "http://169.254.169.254" in str(caught.value)
         assert made.network.connected == ["http://169.254.169.254"] * 3
 
 

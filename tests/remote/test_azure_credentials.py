@@ -172,6 +172,7 @@ def test_the_connection_string_of_the_emulator() -> None:
         ("SECRET", "without a value"),
         ("AccountKey=U0VDUkVU", "neither"),
         ("AccountName=a", "neither"),
+        ("BlobEndpoint=http://127.0.0.1:1/a;AccountKey=U0VDUkVU", "no AccountName"),
         ("AccountName=a;AccountKey=SECRET*", "base64"),
         ("BlobEndpoint=SECRET;AccountName=a;AccountKey=U0VDUkVU", "no URL"),
     ],

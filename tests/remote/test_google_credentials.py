@@ -105,6 +105,7 @@ async def test_files_that_cannot_be_used_are_not_quoted() -> None:
             (ACCOUNT.credentials_file(client_email=""), "client_email"),
             (ACCOUNT.credentials_file(token_uri="http://evil.example/token"), "clear"),
             (ACCOUNT.credentials_file(token_uri="nowhere"), "URL"),
+            (ACCOUNT.credentials_file(universe_domain="example.com"), "universe domain"),
             (json.dumps({"type": "authorized_user"}), "client_id"),
             (json.dumps({"type": "external_account"}), "credential_source"),
         ):
@@ -141,6 +142,13 @@ async def test_the_metadata_server() -> None:
         google.flavor = "Google"
         made.environ["GCE_METADATA_HOST"] = "169.254.169.254"
         await find(made)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_machine_without_any() -> None:
+    async with machine() as made:
+        with pytest.raises(CredentialsUnavailable, match="no metadata server of this machine"):
+            await find(made)
 
 
 @pytest_twisted.ensureDeferred
