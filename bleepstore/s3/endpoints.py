@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.internet.interfaces import IReactorTime
 
 from bleepstore.objectstore.store import ObjectStore
+from bleepstore.s3.documents import Documents
 from bleepstore.s3.endpoints_acl import AclEndpoints
 from bleepstore.s3.endpoints_buckets import BucketEndpoints
 from bleepstore.s3.endpoints_copies import CopyEndpoints
@@ -19,11 +20,12 @@ def endpoint_groups(store: ObjectStore, region: str, clock: IReactorTime) -> tup
 
     :param clock: paces the blanks of answers that take long.
     """
+    documents = Documents()
     return (
-        BucketEndpoints(store.buckets, region),
+        BucketEndpoints(store.buckets, documents, region),
         ListingEndpoints(store.listings, region),
-        ObjectEndpoints(store.objects),
-        UploadEndpoints(store.uploads, clock),
+        ObjectEndpoints(store.objects, documents),
+        UploadEndpoints(store.uploads, documents, clock),
         CopyEndpoints(store.copies, store.uploads, clock),
-        AclEndpoints(store.buckets, store.objects),
+        AclEndpoints(store.buckets, store.objects, documents),
     )

@@ -9,7 +9,7 @@ from bleepstore.model.listing import BucketPage
 from bleepstore.objectstore.access import require_account
 from bleepstore.objectstore.buckets import Buckets
 from bleepstore.s3.call import XML, Call, region_header
-from bleepstore.s3.documents import read_document
+from bleepstore.s3.documents import Documents
 from bleepstore.s3.serving import serves
 from bleepstore.wire.grants import requested_acl
 from bleepstore.wire.list_queries import buckets_query, require_region
@@ -24,8 +24,9 @@ class BucketEndpoints:
 
     app = Klein()
 
-    def __init__(self, buckets: Buckets, region: str) -> None:
+    def __init__(self, buckets: Buckets, documents: Documents, region: str) -> None:
         self._buckets = buckets
+        self._documents = documents
         self._region = region
         self._region_header = region_header(region)
 
@@ -43,7 +44,8 @@ class BucketEndpoints:
     @serves(app, "CreateBucket")
     async def create_bucket(self, request: IHttpRequest, call: Call) -> None:
         acl = requested_acl(call.headers, Level.BUCKET)
-        location = parse_create_bucket(await read_document(call))
+        require_account(call.caller)  # before anything is read
+        location = parse_create_bucket(await self._documents.read(call))
         await self._buckets.create(call.caller, call.bucket, location=location, acl=acl)
         call.respond(200, ((b"Location", b"/" + call.bucket.encode()),))
 

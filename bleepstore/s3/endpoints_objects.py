@@ -10,7 +10,7 @@ from bleepstore.objectstore.objects import Objects
 from bleepstore.objectstore.reading import ObjectRead
 from bleepstore.objectstore.requests import PutRequest, ReadRequest
 from bleepstore.s3.call import Call
-from bleepstore.s3.documents import read_document
+from bleepstore.s3.documents import Documents
 from bleepstore.s3.object_headers import (
     etag_header,
     object_headers,
@@ -46,8 +46,9 @@ class ObjectEndpoints:
 
     app = Klein()
 
-    def __init__(self, objects: Objects) -> None:
+    def __init__(self, objects: Objects, documents: Documents) -> None:
         self._objects = objects
+        self._documents = documents
 
     @serves(app, "GetObject")
     async def get_object(self, request: IHttpRequest, call: Call) -> None:
@@ -115,7 +116,7 @@ class ObjectEndpoints:
     @serves(app, "DeleteObjects")
     async def delete_objects(self, request: IHttpRequest, call: Call) -> None:
         refuse_bypass(call.headers)
-        wanted = parse_delete(await read_document(call, digest_required=True))
+        wanted = parse_delete(await self._documents.read(call, digest_required=True))
         outcomes = await self._objects.delete_many(call.caller, call.bucket, wanted.targets)
         call.xml(delete_result(wanted.targets, outcomes, wanted.quiet))
 

@@ -8,10 +8,11 @@ from twisted.internet.interfaces import IReactorTime
 from bleepstore.errors import InvalidArgument
 from bleepstore.interfaces.http import Header, IHttpRequest
 from bleepstore.model.commands import Written
+from bleepstore.objectstore.access import require_account
 from bleepstore.objectstore.requests import CompleteRequest, UploadName, UploadRequest
 from bleepstore.objectstore.uploads import Uploads
 from bleepstore.s3.call import Call
-from bleepstore.s3.documents import read_document
+from bleepstore.s3.documents import Documents
 from bleepstore.s3.late import answer_when_done
 from bleepstore.s3.object_headers import etag_header
 from bleepstore.s3.payload import claims_of, payload_of
@@ -34,8 +35,9 @@ class UploadEndpoints:
 
     app = Klein()
 
-    def __init__(self, uploads: Uploads, clock: IReactorTime) -> None:
+    def __init__(self, uploads: Uploads, documents: Documents, clock: IReactorTime) -> None:
         self._uploads = uploads
+        self._documents = documents
         self._clock = clock
 
     @serves(app, "CreateMultipartUpload")
@@ -74,7 +76,10 @@ class UploadEndpoints:
     async def complete_multipart_upload(self, request: IHttpRequest, call: Call) -> None:
         whole = expected_whole(call.headers)
         conditions = write_conditions(call.headers)
-        document = await read_document(call, checksum_is_of_object=True, limit=MAX_COMPLETE_BODY)
+        require_account(call.caller)  # before anything is read
+        document = await self._documents.read(
+            call, checksum_is_of_object=True, limit=MAX_COMPLETE_BODY
+        )
         parts = parse_complete_upload(document)
         asked = CompleteRequest(upload_of(call), parts, whole, conditions)
         location = _location(call)
