@@ -55,6 +55,9 @@ class IMetadataReader(Interface):
     ) -> Awaitable[BucketPage]:
         """The buckets of an owner whose names start with ``prefix`` and come after ``after``."""
 
+    def bucket_owners() -> Awaitable[Sequence[str]]:
+        """The canonical ids of all who own buckets, in ascending order."""
+
     def get_object(
         bucket: str, key: str, version_id: str = "", with_manifest: bool = False
     ) -> Awaitable[ObjectLookup]:

@@ -45,6 +45,10 @@ class Queries(ABC):
         """See :class:`IMetadataReader`."""
         return await self._scan(Reader.list_buckets, owner_id, prefix, after, limit)
 
+    async def bucket_owners(self) -> Sequence[str]:
+        """See :class:`IMetadataReader`."""
+        return await self._scan(Reader.bucket_owners)
+
     async def get_object(
         self, bucket: str, key: str, version_id: str = "", with_manifest: bool = False
     ) -> ObjectLookup:

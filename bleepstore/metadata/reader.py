@@ -59,6 +59,7 @@ LIST_BUCKETS = (
     "SELECT record FROM buckets INDEXED BY buckets_by_owner"
     " WHERE owner_id = ? AND name > ? AND name >= ? ORDER BY name LIMIT ?"
 )
+NEXT_OWNER = "SELECT min(owner_id) FROM buckets INDEXED BY buckets_by_owner WHERE owner_id > ?"
 LIST_PARTS = (
     "SELECT group_concat("
     "json_array(number, size, etag, last_modified, checksum_kind, checksum), ',')"
@@ -133,6 +134,15 @@ class Reader:
         page = matching[:limit]
         more = len(matching) > limit and bool(page)
         return BucketPage(page, page[-1].name if more else "")
+
+    def bucket_owners(self) -> Sequence[str]:
+        """See :class:`IMetadataReader`."""
+        found: list[str] = []
+        while True:
+            ((owner,),) = self.execute(NEXT_OWNER, (found[-1] if found else "",)).fetchall()
+            if owner is None:
+                return found
+            found.append(owner)
 
     def get_object(
         self, bucket: str, key: str, version_id: str, with_manifest: bool

@@ -6,7 +6,7 @@ Composition, as ``tree`` is for a server: the same stores, under the same locks,
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, cast
 
 import msgspec
@@ -28,7 +28,6 @@ from bleepstore.objectstore.drift import Comparison
 from bleepstore.objectstore.foreign import Foreign
 from bleepstore.objectstore.ids import Ids
 from bleepstore.objectstore.importing import ImportCount, Importing
-from bleepstore.objectstore.requests import ANONYMOUS_ID
 from bleepstore.objectstore.settling import Settling
 from bleepstore.streams.threads import ReactorThreads
 from bleepstore.streams.turns import Turns
@@ -92,9 +91,7 @@ async def maintain(
         if not await settling.settle_all():
             raise StartError("the cloud cannot be asked about writes that a crash has left")
         if command == "check":
-            stored = [each.account.id for each in await metadata.list_credentials()]
-            configured = [each.account.id for each in credentials_of(config.auth)]
-            owners = sorted({*configured, *stored, ANONYMOUS_ID})
+            owners = await metadata.bucket_owners()
             return await compare(Comparison(metadata, cloud), owners, reactor, watcher, say)
         opened = await metadata.submit(OpenEpoch(at=wall_clock(), node_id=config.cluster.node_id))
         assert isinstance(opened, Epoch)
@@ -152,7 +149,7 @@ async def _import(
 
 async def compare(
     comparison: Comparison,
-    owners: list[str],
+    owners: Sequence[str],
     reactor: IReactorTime,
     watcher: Watcher,
     say: Callable[[str], None],

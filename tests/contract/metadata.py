@@ -191,6 +191,11 @@ class MetadataContract:
         assert second.next_after == ""
         assert ask("list_buckets", OWNER, limit=0).next_after == ""
 
+    def test_all_who_own_buckets_are_known(self, do: Any, ask: Any) -> None:
+        assert list(ask("bucket_owners")) == []
+        do(bucket("aa1"), bucket("bb1", owner=OTHER), bucket("cc1"))
+        assert list(ask("bucket_owners")) == sorted((OWNER, OTHER))
+
     # Objects
 
     def test_an_object_is_read_back_as_it_was_written(self, do: Any, ask: Any) -> None:

@@ -28,6 +28,7 @@ CONFIRMED_IF_STRONG: dict[str, Ask] = {
     "get_credential": lambda store: store.get_credential("AK"),
     "last_epoch": lambda store: store.last_epoch(),
     "list_buckets": lambda store: store.list_buckets(OWNER),
+    "bucket_owners": lambda store: store.bucket_owners(),
     "list_objects": lambda store: store.list_objects("bucket"),
     "list_parts": lambda store: store.list_parts("u"),
     "list_uploads": lambda store: store.list_uploads("bucket"),
