@@ -98,6 +98,20 @@ def test_systemd_waits_longer_than_a_stop_may_take() -> None:
     assert stop > Config().server.shutdown_timeout + 20
 
 
+def test_systemd_does_not_give_up_a_service_whose_socket_it_would_close() -> None:
+    unit, _, _ = (TAP / "bleepstore.service").read_text().partition("[Service]")
+    assert "\nStartLimitIntervalSec=0\n" in unit  # systemd.unit(5); in [Service] it means nothing
+
+
+def test_the_paths_of_operations_are_those_of_the_unit() -> None:
+    text = (TAP / "bleepstore.service").read_text()
+    told = (TOP / "docs" / "operations.md").read_text()
+    for kind, parent in (("State", "/var/lib/private"), ("Cache", "/var/cache")):
+        (name,) = re.findall(rf"(?m)^{kind}Directory=(\S+)$", text)
+        assert f"{parent}/{name}" in told
+    assert "/run/credentials/bleepstore.service/" in told
+
+
 class TestDockerfile:
     text = (TAP / "Dockerfile").read_text()
 
