@@ -6,8 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
+from botocore.config import Config
 from minio import Minio
+from s3transfer.crt import (
+    BotocoreCRTCredentialsWrapper,
+    BotocoreCRTRequestSerializer,
+    CRTTransferManager,
+    create_s3_crt_client,
+)
 
 from tests.integration import clients
 from tests.integration.clients import AWS_ENVIRONMENT, clean_environment, find, own, run
@@ -65,6 +73,38 @@ def test_boto3_transfers(s3: Any, bucket: str, files: Path, tmp_path: Path) -> N
     assert keys == sorted(tree(files), key=str.encode)
 
 
+def test_crt_transfers(server: Daemon, bucket: str, files: Path, tmp_path: Path) -> None:
+    """AWS's client in C, by which boto3, the AWS CLI and Mountpoint transfer if they are told to.
+
+    It is made here as they make it, but for TLS, which boto3 always wants of it.
+    """
+    session = botocore.session.get_session()
+    session.set_credentials(clients.ACCESS_KEY, clients.SECRET_KEY)
+    credentials = BotocoreCRTCredentialsWrapper(session.get_credentials())
+    client = create_s3_crt_client(
+        clients.REGION,
+        crt_credentials_provider=credentials.to_crt_credentials_provider(),
+        part_size=6 << 20,
+        use_ssl=False,
+    )
+    path_style = Config(s3={"addressing_style": "path"})
+    requests = BotocoreCRTRequestSerializer(
+        session,
+        {"region_name": clients.REGION, "endpoint_url": server.url, "config": path_style},
+    )
+    back = tmp_path / "back"
+    with CRTTransferManager(client, requests) as transfers:
+        for name in tree(files):
+            (back / name).parent.mkdir(parents=True, exist_ok=True)
+            transfers.upload(str(files / name), bucket, name).result()
+            transfers.download(bucket, name, str(back / name)).result()
+        for algorithm in ("CRC32C", "SHA256", "CRC64NVME"):
+            asked = {"ChecksumAlgorithm": algorithm}
+            large = str(files / "several parts.bin")
+            transfers.upload(large, bucket, algorithm, extra_args=asked).result()
+    assert tree(back) == tree(files)  # files have their names when the transfers have shut down
+
+
 def test_s3cmd(server: Daemon, bucket: str, files: Path, tmp_path: Path) -> None:
     (tmp_path / ".s3cfg").write_text(
         f"[default]\naccess_key = {clients.ACCESS_KEY}\nsecret_key = {clients.SECRET_KEY}\n"
@@ -108,6 +148,21 @@ def test_rclone(server: Daemon, bucket: str, files: Path, tmp_path: Path) -> Non
         cwd=tmp_path,
     )
     run(rclone, "purge", f"bleep:{bucket}", env=env, cwd=tmp_path)
+
+
+def test_s5cmd(server: Daemon, bucket: str, files: Path, tmp_path: Path) -> None:
+    env = clean_environment(tmp_path, AWS_ENVIRONMENT)
+    command = (find("s5cmd"), "--endpoint-url", server.url)
+    there = f"s3://{bucket}/tree/"
+    run(*command, "cp", "--part-size", "6", f"{files}/", there, env=env, cwd=tmp_path)
+    assert run(*command, "sync", f"{files}/", there, env=env, cwd=tmp_path).stdout == ""
+    run(*command, "cp", f"{there}*", "back/", env=env, cwd=tmp_path)
+    assert tree(tmp_path / "back") == tree(files)
+    run(*command, "mv", f"{there}deep/*", f"s3://{bucket}/moved/", env=env, cwd=tmp_path)
+    listed = run(*command, "ls", f"s3://{bucket}/moved/*", env=env, cwd=tmp_path).stdout
+    assert "er/ünï cödé + (1)~'x'.txt" in listed
+    run(*command, "rm", f"s3://{bucket}/*", env=env, cwd=tmp_path)
+    run(*command, "rb", f"s3://{bucket}", env=env, cwd=tmp_path)
 
 
 def test_restic(server: Daemon, files: Path, tmp_path: Path) -> None:
