@@ -4,7 +4,7 @@ A member whose disk was lost comes back with nothing, and its configuration says
 cluster with the others.  If it did, under its old name, it would have a vote again and none of its
 promises: with one that had been away it would be a majority that does not know what was
 acknowledged.  So each log has an id, a cluster begins with the ids of all its first members'
-logs, and nobody speaks with a member that has another log than it had.
+logs, and nobody asks anything of a member that has another log than it had.
 
 A first member begins
 

@@ -141,6 +141,7 @@ class PeerConnection(StreamProtocol):
         self.desk = desk
         self._calls = calls
         self.peer = ""
+        self.doubted = False
         self.broken = ""
         self.open = False
         self._reader = BoxReader(self._box, HELLO_BOX)
@@ -167,9 +168,10 @@ class PeerConnection(StreamProtocol):
         self._heard = self._clock.seconds()
         self._watch = self._clock.callLater(self._settings.ping_interval, self._look)
 
-    def admit(self, peer: str) -> None:
+    def admit(self, peer: str, *, doubted: bool = False) -> None:
         """The other side is known: from now on it may send large boxes."""
         self.peer = peer
+        self.doubted = doubted
         self._reader.most = self._settings.most_box
 
     def close(self) -> None:

@@ -122,8 +122,23 @@ def examine(me: Self, hello: Mapping[str, Any], log_of: LogOf = lambda node: "")
         raise WrongCluster(f"this node belongs to {me.cluster!r}, the caller to {cluster!r}")
     if not cluster and purpose != ASK:
         raise WrongCluster("the caller belongs to no cluster")
-    _check_log(caller, hello["log"], log_of)
+    if purpose == ASK:
+        _check_log(caller, hello["log"], log_of)
     return common
+
+
+def is_doubted(known: str, log: str) -> bool:
+    """Whether a caller has another log than it is known to have here.
+
+    Either it lost that, and must not answer for what it had promised; or it was let in again since,
+    and this node has not heard of it yet, and may have to from nobody else: a node that joins, or
+    was away, is told the past first.  So such a caller is listened to as one that leads, or stands:
+    then others have made it a voter with the log that it has.
+
+    :param known: here.
+    :param log: as it says itself.
+    """
+    return bool(known and log and known != log)
 
 
 def acceptance(me: Self, common: Common) -> dict[str, object]:
@@ -168,7 +183,7 @@ def check_answer(
 
 def _check_log(node: str, log: str, log_of: LogOf) -> None:
     known = log_of(node)
-    if known and log and known != log:
+    if is_doubted(known, log):
         raise WrongLog(
             f"{node!r} is a member with log {known!r}, and not {log!r}: its disk was lost or "
             "replaced, and with it what it had promised; remove it, and add it again"

@@ -26,7 +26,10 @@ from bleepstore.cluster.peer_commands import CALLS, MESSAGES, Ping, Tell
 from bleepstore.cluster.peer_settings import Counters, PeerSettings
 from bleepstore.cluster.plausibility import message_of
 from bleepstore.raft import messages
-from bleepstore.raft.messages import Appended, AppendEntries, Message
+from bleepstore.raft.messages import Appended, AppendEntries, Message, RequestVote, TimeoutNow
+
+LEADING = frozenset((AppendEntries, RequestVote, TimeoutNow))
+"""What one that leads, or stands, says of itself; all that is heard of a caller that is doubted."""
 
 
 class _Unanswered:
@@ -108,6 +111,9 @@ class Inbox:
         return self._connection.answer(call.command, call.tag, body=messages.encode(message))
 
     def _deliver(self, message: Message) -> None:
+        if self._connection.doubted and type(message) not in LEADING:
+            self._counters.messages_dropped += 1
+            return
         self._counters.messages_received += 1
         self._received(self._connection.peer, message)
 

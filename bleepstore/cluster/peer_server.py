@@ -27,11 +27,12 @@ from bleepstore.cluster.peer_commands import (
     PeerRefusal,
     TooMany,
     WrongCluster,
+    WrongLog,
     WrongNode,
     code_of,
 )
 from bleepstore.cluster.peer_dialing import Vouch
-from bleepstore.cluster.peer_hello import ASK, LogOf, Self, acceptance, examine
+from bleepstore.cluster.peer_hello import ASK, LogOf, Self, acceptance, examine, is_doubted
 from bleepstore.cluster.peer_settings import Counters, PeerSettings
 
 Adopt = Callable[[str], Awaitable[None]]
@@ -145,10 +146,14 @@ class PeerServer(Factory):
     def seat(self, guest: _Guest, peer: str, purpose: str) -> None:
         """A guest has said who it is.
 
+        :raises WrongLog: it is another one, which has the log that it should have.
         :raises TooMany: it is no member, and there are enough such.
         """
         key = (peer, purpose)
         old = self._at.get(key)
+        known = self.log_of(peer)
+        if old is not None and not self.doubts(old) and is_doubted(known, guest.log):
+            raise WrongLog(f"{peer!r} is here already, with log {known!r}")
         if old is None and not self.member(peer):
             others = sum(1 for at in self._at if not self.member(at[0]))
             if others >= self.settings.strangers:
@@ -162,11 +167,15 @@ class PeerServer(Factory):
             old.connection.abort()
 
     def recheck(self, peer: str) -> None:
-        """What is known of a peer's log has changed: end its connections if it has another."""
-        known = self.log_of(peer)
+        """What is known of a peer's log has changed: end its connections if it is doubted now, or
+        not any more."""
         for guest in [guest for guest in self._guests if guest.peer == peer]:
-            if known and guest.log and guest.log != known:
+            if self.doubts(guest) != guest.connection.doubted:
                 guest.connection.abort()
+
+    def doubts(self, guest: _Guest) -> bool:
+        """See ``peer_hello.is_doubted``."""
+        return is_doubted(self.log_of(guest.peer), guest.log)
 
     def leave(self, guest: _Guest) -> None:
         """A guest is gone."""
@@ -241,8 +250,8 @@ class _Guest:
                 await server.join(hello["cluster"])
             if not connection.open:
                 return
-            server.seat(self, peer, purpose)
             self.log = hello["log"]
+            server.seat(self, peer, purpose)
         except PeerRefusal as error:
             code = code_of(Hello, error) or b""
             server.counters.peers_refused += 1
@@ -260,7 +269,7 @@ class _Guest:
         if purpose == ASK:
             connection.close()
             return
-        connection.admit(peer)
+        connection.admit(peer, doubted=server.doubts(self))
         self.role = server.roles[purpose](connection)
         server.arrived(peer)
 

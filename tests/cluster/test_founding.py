@@ -6,11 +6,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from bleepstore.errors import ServiceUnavailable
-from bleepstore.interfaces.replication import Identity
-from bleepstore.raft.messages import Member, Members, ReadIndex, decode_members, encode_members
-from tests.cluster.network import Network, settle
+from bleepstore.interfaces.replication import Identity, LostLog
+from bleepstore.raft.messages import (
+    AppendEntries,
+    ChangeStep,
+    Member,
+    Members,
+    ReadIndex,
+    RequestVote,
+    StepKind,
+    TimeoutNow,
+    decode_members,
+    encode_members,
+)
+from tests.cluster.network import Network, outcome, pass_time, settle
 from tests.cluster.nodes import Node as Station
 from tests.cluster.nodes import Nodes
 from tests.cluster.test_consensus_over_amp import AmpWorld
@@ -136,6 +148,31 @@ def test_a_lost_disk_is_replaced_by_removing_and_adding(world: AmpWorld) -> None
     assert logs(others[0])[lost.id] == lost.log.identity.log_id
 
 
+def test_a_member_with_a_new_log_leads_those_who_have_not_heard_of_that_log(
+    world: AmpWorld,
+) -> None:
+    """Who joins is told the cluster's past first, in which a node of the leader's name had another
+    log; what ends that past is what it is told next, by whoever leads."""
+    core = replace(world.settings.core, max_entries=1, max_inflight=1)
+    world.settings = replace(world.settings, core=core)
+    world.add("a")
+    founder = world["a"]
+    for each in "bc":
+        world.add(each, first=())
+        world.run(founder.consensus.add_member(each, f"{each}:1"))
+    lose_disk(founder, Members())
+    world.run(world["b"].consensus.remove_member("a"))
+    world.run(world["b"].consensus.add_member("a", "a:1"))
+    world.run(world["b"].consensus.transfer_leadership("a"))
+    world.add("d", first=())
+    world.run(founder.consensus.add_member("d", "d:1"))
+    assert founder.role == "leader"
+    world.agree()
+    assert logs(world["d"])["a"] == founder.log.identity.log_id
+    assert world.run(world["d"].consensus.propose(b"by d"))
+    assert founder.role == "leader"
+
+
 def test_a_node_is_added_only_once_it_was_met(world: AmpWorld) -> None:
     world.add(*ABC)
     adding = world.start(world.leader.consensus.add_member("d", "d:1"))
@@ -163,7 +200,9 @@ def known(**logs: str) -> Members:
 
 
 @pytest.mark.parametrize("knowing", ["a", "b"])
-def test_who_has_another_log_than_is_known_is_not_spoken_with(tmp_path: Path, knowing: str) -> None:
+def test_who_has_another_log_than_is_known_is_not_asked_and_heard_only_as_a_leader(
+    tmp_path: Path, knowing: str
+) -> None:
     nodes = Nodes(tmp_path)
     for node_id in "ab":
         nodes.nodes[node_id] = station(nodes.network, node_id, tmp_path, f"{node_id}1")
@@ -171,8 +210,14 @@ def test_who_has_another_log_than_is_known_is_not_spoken_with(tmp_path: Path, kn
     nodes[knowing].transport.connect(known(**{knowing: f"{knowing}1", other: f"{other}2"}))
     nodes[other].transport.connect(known(a="", b=""))
     settle(nodes.clock)
-    for node in nodes.nodes.values():
-        assert node.transport.statistics()["peers_connected"] == 0
+    assert nodes[knowing].transport.statistics()["peers_connected"] == 0
+    said = (AppendEntries(2, 0, 0), RequestVote(2, 0, 0), TimeoutNow(2))
+    for message in (*said, ReadIndex(1, 1), ChangeStep(1, StepKind.REMOVE, knowing)):
+        nodes[other].transport.send(knowing, message)
+    settle(nodes.clock)
+    assert nodes[knowing].ears.heard == [(other, message) for message in said]
+    with pytest.raises(LostLog):
+        outcome(nodes.clock, nodes[other].transport.meet(knowing, f"h-{knowing}:9002"))
     for node in nodes.nodes.values():
         node.transport.connect(known(a="a1", b="b1"))
     nodes.clock.advance(5)
@@ -182,7 +227,7 @@ def test_who_has_another_log_than_is_known_is_not_spoken_with(tmp_path: Path, kn
     nodes.stop()
 
 
-def test_a_stranger_is_heard_no_more_once_its_log_turns_out_to_be_another(tmp_path: Path) -> None:
+def test_a_stranger_is_heard_less_once_its_log_turns_out_to_be_another(tmp_path: Path) -> None:
     nodes = Nodes(tmp_path)
     for node_id in "ab":
         nodes.nodes[node_id] = station(nodes.network, node_id, tmp_path, f"{node_id}1")
@@ -198,8 +243,34 @@ def test_a_stranger_is_heard_no_more_once_its_log_turns_out_to_be_another(tmp_pa
     settle(nodes.clock)
     assert len(b.ears.heard) == 2
     b.transport.connect(known(a="a2", b="b1"))
+    pass_time(nodes.clock, 3)
+    a.transport.send("b", ReadIndex(1, 3))
+    a.transport.send("b", TimeoutNow(1))
     settle(nodes.clock)
-    assert a.transport.statistics()["peers_connected"] == 0
+    assert b.ears.heard[2:] == [("a", TimeoutNow(1))]
+    nodes.stop()
+
+
+def test_who_has_another_log_does_not_take_the_place_of_the_one_that_is_known(
+    tmp_path: Path,
+) -> None:
+    nodes = Nodes(tmp_path)
+    for node_id in "ab":
+        nodes.nodes[node_id] = station(nodes.network, node_id, tmp_path, f"{node_id}1")
+    a, b = nodes["a"], nodes["b"]
+    for node in (a, b):
+        node.transport.connect(known(a="a1", b="b1"))
+    settle(nodes.clock)
+    zombie = Station(nodes.network, "a", tmp_path / "old", host="h-old")
+    zombie.me.log = "a0"
+    zombie.start()
+    zombie.transport.connect(known(a="a0", b="b1"))
+    pass_time(nodes.clock, 3)
+    assert zombie.transport.statistics()["peers_connected"] == 0
+    a.transport.send("b", ReadIndex(1, 1))
+    settle(nodes.clock)
+    assert b.ears.heard == [("a", ReadIndex(1, 1))]
+    zombie.stop()
     nodes.stop()
 
 

@@ -16,6 +16,7 @@ from functools import partial
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
+from bleepstore.cluster.peer_inbox import LEADING
 from bleepstore.interfaces.lifecycle import IPart
 from bleepstore.interfaces.replication import (
     Identity,
@@ -137,9 +138,9 @@ class Network:
         if (
             station is not None
             and (sender, receiver) not in self.cuts
-            and station.accepts(sender, logs)
+            and station.accepts(sender, logs, type(message := decode(raw)) in LEADING)
         ):
-            station.clock.run(lambda: station.arrived(sender, decode(raw)))
+            station.clock.run(lambda: station.arrived(sender, message, logs[0]))
 
     def _lose(self, node_id: str, peer: str) -> None:
         """What a broken connection looks like, when the system notices it at once."""
@@ -176,7 +177,7 @@ class SimulatedTransport:
         self._heed = heed
         self._receiver: IReceiver | None = None
         self._peers: dict[str, str] = {}
-        self._callers: set[str] = set()
+        self._callers: dict[str, str] = {}
         self.identity = Identity("", node_id)
 
     async def start(self) -> None:
@@ -202,18 +203,23 @@ class SimulatedTransport:
             self._network.carry(0, lambda: self._network.carry(0, lambda: self._meet(met, node_id)))
         return met
 
-    def accepts(self, sender: str, logs: Logs) -> bool:
-        """Whether neither of the two is known to the other with another log; as Hello finds out."""
+    def accepts(self, sender: str, logs: Logs, leading: bool = False) -> bool:
+        """Whether neither of the two is known to the other with another log; as Hello finds out.
+
+        :param leading: it says what one does that leads, or stands; then it may be.
+        """
         own, known = self.identity.log_id, self._peers.get(sender, "")
-        return known in ("", logs[0]) and logs[1] in ("", own)
+        return (leading or known in ("", logs[0])) and logs[1] in ("", own)
 
     def send(self, to: str, message: Message) -> None:
         """See ITransport.  An answer goes back to whoever asked, as on a connection."""
         known = to in self._peers or (to in self._callers and isinstance(message, ANSWERS))
         if self.clock.running and known:
             self._heed(to, message)
-            logs = (self.identity.log_id, self._peers.get(to, ""))
-            self._network.send(self.node_id, to, message, logs)
+            theirs = self._peers.get(to, "")
+            if isinstance(message, ANSWERS):
+                theirs = self._callers.get(to, theirs)
+            self._network.send(self.node_id, to, message, (self.identity.log_id, theirs))
 
     def send_snapshot(self, to: str, term: int, mark: SnapshotMark, path: str) -> Awaitable[None]:
         """See ITransport.  It takes a while, and fails if the network is cut then."""
@@ -226,9 +232,9 @@ class SimulatedTransport:
         """See ITransport."""
         return {}
 
-    def arrived(self, sender: str, message: Message) -> None:
-        """A message has come through."""
-        self._callers.add(sender)
+    def arrived(self, sender: str, message: Message, log: str) -> None:
+        """A message has come through, of one who has this log."""
+        self._callers[sender] = log
         if self._receiver is not None:
             self._receiver.received(sender, message)
 
@@ -237,10 +243,12 @@ class SimulatedTransport:
         if self._receiver is not None:
             self._receiver.peer_lost(peer)
 
-    def snapshot_arrived(self, sender: str, term: int, mark: SnapshotMark, path: str) -> None:
-        """A whole snapshot has come through."""
+    def snapshot_arrived(
+        self, sender: str, term: int, mark: SnapshotMark, path: str, log: str
+    ) -> None:
+        """A whole snapshot has come through, of one who has this log."""
         if self._receiver is not None:
-            self._callers.add(sender)
+            self._callers[sender] = log
             self._receiver.snapshot_received(sender, term, mark, path)
 
     def _finish(
@@ -251,11 +259,11 @@ class SimulatedTransport:
         if not self.clock.running:
             return
         logs = (self.identity.log_id, self._peers.get(to, ""))
-        if not self._reaches(to) or other is None or not other.accepts(me, logs):
+        if not self._reaches(to) or other is None or not other.accepts(me, logs, leading=True):
             self.clock.run(lambda: done.errback(ConnectionError(f"no way to {to}")))
             return
         copy = self._copy_file(path, me, to)
-        other.clock.run(lambda: other.snapshot_arrived(me, term, mark, copy))
+        other.clock.run(lambda: other.snapshot_arrived(me, term, mark, copy, logs[0]))
         self.clock.run(lambda: done.callback(None))
 
     def _reaches(self, other: str) -> bool:
