@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from bleepstore.errors import AccessDenied, InvalidRequest, OperationAborted, SourceChanged
+from bleepstore.errors import AccessDenied, InvalidRequest
 from bleepstore.interfaces.metadata import IMetadataReader
 from bleepstore.model.acl import Permission
 from bleepstore.model.checksums import Checksum
@@ -16,7 +16,7 @@ from bleepstore.objectstore.acls import Acls
 from bleepstore.objectstore.publishing import Publisher
 from bleepstore.objectstore.requests import Caller, CopyRequest
 from bleepstore.objectstore.shield import shield
-from bleepstore.objectstore.sources import ATTEMPTS, Source, Sources, require_copyable
+from bleepstore.objectstore.sources import Source, Sources, require_copyable
 
 
 class Copies:
@@ -53,18 +53,9 @@ class Copies:
         if caller.account is None:
             raise AccessDenied("Anonymous users cannot copy objects.  Please authenticate.")
         bucket = await self._destination(caller, request)
-        for _ in range(ATTEMPTS):
-            source = await self._sources.find(
-                caller, request.source, request.source_conditions, request.source_expected_owner
-            )
-            try:
-                return await self._attempt(caller, request, bucket, source)
-            except SourceChanged:
-                pass  # replaced after it was read: decide again by what is there now
-            finally:
-                source.close()
-            await self._publisher.refresh(request.source.bucket, request.source.key)
-        raise OperationAborted
+        return await self._sources.copied(
+            caller, request, lambda source: self._attempt(caller, request, bucket, source)
+        )
 
     async def _destination(self, caller: Caller, request: CopyRequest) -> Bucket:
         found = await self._metadata.get_object(request.bucket, request.key)

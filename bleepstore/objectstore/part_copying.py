@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from bleepstore.errors import OperationAborted, SourceChanged
 from bleepstore.model.checksums import Checksum, ChecksumAlgorithm, ChecksumType
 from bleepstore.model.commands import PutPart
 from bleepstore.model.objects import Extent, Part, Upload
 from bleepstore.objectstore.publishing import Publisher
 from bleepstore.objectstore.requests import Caller, PartCopyRequest
-from bleepstore.objectstore.sources import ATTEMPTS, Source, Sources, require_copyable
+from bleepstore.objectstore.sources import Source, Sources, require_copyable
 from bleepstore.objectstore.upload_rules import part_algorithm
 from bleepstore.streams.egress import clip
 from bleepstore.wire.ranges import require_copy_range
@@ -26,18 +25,9 @@ class PartCopies:
 
         :param upload: into which the caller may put it.
         """
-        for _ in range(ATTEMPTS):
-            source = await self._sources.find(
-                caller, request.source, request.source_conditions, request.source_expected_owner
-            )
-            try:
-                return await self._attempt(caller, request, upload, source)
-            except SourceChanged:
-                pass  # metadata let go of its blobs meanwhile: take what is there now
-            finally:
-                source.close()
-            await self._publisher.refresh(request.source.bucket, request.source.key)
-        raise OperationAborted
+        return await self._sources.copied(
+            caller, request, lambda source: self._attempt(caller, request, upload, source)
+        )
 
     async def _attempt(
         self, caller: Caller, request: PartCopyRequest, upload: Upload, source: Source

@@ -5,26 +5,29 @@ Shared by CopyObject and UploadPartCopy.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
-from bleepstore.errors import InvalidRequest
+from bleepstore.errors import InvalidRequest, OperationAborted, SourceChanged
 from bleepstore.interfaces.blobs import IBlobStore
 from bleepstore.interfaces.metadata import IMetadataReader
 from bleepstore.interfaces.threads import IThreads
 from bleepstore.model.acl import Permission
 from bleepstore.model.checksums import ChecksumAlgorithm
-from bleepstore.model.conditions import ReadConditions, check_copy_source
+from bleepstore.model.conditions import check_copy_source
 from bleepstore.model.names import MAX_COPY_SIZE
 from bleepstore.model.objects import Extent, Manifest, ObjectVersion
 from bleepstore.objectstore.access import require_version
 from bleepstore.objectstore.pins import Pins
-from bleepstore.objectstore.requests import Caller
+from bleepstore.objectstore.publishing import Publisher
+from bleepstore.objectstore.requests import Caller, CopyRequest, PartCopyRequest
 from bleepstore.streams.digests import Digests
 from bleepstore.streams.egress import BodyReader
-from bleepstore.wire.copying import CopySource
 
 ATTEMPTS = 5
 """How often a copy reads its source anew that is replaced under its hands, before it gives up."""
+
+T = TypeVar("T")
 
 _THREAD_FROM = 64 * 1024
 """Bytes from which hashing is worth a thread: fewer take less time than the way there and back."""
@@ -63,38 +66,66 @@ class Source:
 
 
 class Sources:
-    """Finds sources and digests them."""
+    """Finds sources, has them copied, and digests them."""
 
     def __init__(
-        self, metadata: IMetadataReader, blobs: IBlobStore, threads: IThreads, pins: Pins
+        self,
+        metadata: IMetadataReader,
+        blobs: IBlobStore,
+        publisher: Publisher,
+        threads: IThreads,
+        pins: Pins,
     ) -> None:
         self._metadata = metadata
         self._blobs = blobs
+        self._publisher = publisher
         self._threads = threads
         self._pins = pins
 
-    async def find(
+    async def copied(
         self,
         caller: Caller,
-        source: CopySource,
-        conditions: ReadConditions | None,
-        expected_owner: str,
-    ) -> Source:
-        """The source as it is now; whoever gets it closes it.
+        request: CopyRequest | PartCopyRequest,
+        attempt: Callable[[Source], Awaitable[T]],
+    ) -> T:
+        """What ``attempt`` makes of the source as it is now, with its blobs pinned.
 
+        If it was replaced meanwhile, all is decided again by what is there then.
+
+        :param attempt: raises SourceChanged for that.
         :raises NoSuchBucket:
         :raises NoSuchKey:
         :raises NoSuchVersion:
         :raises AccessDenied:
         :raises PreconditionFailed:
+        :raises OperationAborted: the source changed again and again.
         """
+        for _ in range(ATTEMPTS):
+            source = await self._find(caller, request)
+            try:
+                return await attempt(source)
+            except SourceChanged:
+                pass
+            finally:
+                source.close()
+            await self._publisher.refresh(request.source.bucket, request.source.key)
+        raise OperationAborted
+
+    async def _find(self, caller: Caller, request: CopyRequest | PartCopyRequest) -> Source:
+        """The source as it is now; whoever gets it closes it."""
+        wanted, conditions = request.source, request.source_conditions
         lookup = self._pins.enter()
         try:
             found = await self._metadata.get_object(
-                source.bucket, source.key, source.version_id, True
+                wanted.bucket, wanted.key, wanted.version_id, True
             )
             version = require_version(
-                found, caller, Permission.READ, source.key, source.version_id, expected_owner
+                found,
+                caller,
+                Permission.READ,
+                wanted.key,
+                wanted.version_id,
+                request.source_expected_owner,
             )
             if conditions is not None:
                 check_copy_source(conditions, version.etag, version.last_modified)

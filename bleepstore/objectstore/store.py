@@ -108,7 +108,7 @@ class ObjectStore:
         else:
             ingest = Ingest(blobs, threads, self.ids.blob_id, inline_max)
             publisher = Publisher(metadata, blobs, ingest, released)
-        sources = Sources(metadata, blobs, threads, pins)
+        sources = Sources(metadata, blobs, publisher, threads, pins)
         self.buckets = Buckets(metadata, acls, region, released)
         self.objects = Objects(metadata, blobs, publisher, acls, pins, max_object_size)
         self.copies = Copies(metadata, publisher, acls, sources)
