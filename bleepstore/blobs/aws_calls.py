@@ -14,7 +14,6 @@ from twisted.logger import Logger
 
 from bleepstore.auth.canonical import encode_path
 from bleepstore.blobs.aws_messages import (
-    Header,
     ListedPage,
     complete_document,
     copy_source,
@@ -37,7 +36,7 @@ from bleepstore.remote.failures import (
     store_error,
 )
 from bleepstore.remote.refusals import read_aws_refusal
-from bleepstore.remote.requests import Origin, RemoteRequest, Upload
+from bleepstore.remote.requests import Header, Origin, RemoteRequest, Upload
 from bleepstore.remote.service import OK, Service
 from bleepstore.streams.digests import encode_base64
 

@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IReactorTime
 from bleepstore.blobs.aws import AwsBlobStore
 from bleepstore.blobs.aws_calls import AwsCalls
 from bleepstore.config.storage_sections import AwsStorageConfig
-from bleepstore.interfaces.threads import Now
+from bleepstore.interfaces.threads import Dice, Now
 from bleepstore.remote.aws_credentials import aws_authorizer
 from bleepstore.remote.aws_regions import domain_of
 from bleepstore.remote.client import RemoteClient
@@ -17,7 +17,7 @@ from bleepstore.remote.connections import EndpointFor, Limits
 from bleepstore.remote.refusals import read_aws_refusal
 from bleepstore.remote.requests import Origin, parse_endpoint
 from bleepstore.remote.retries import Policy
-from bleepstore.remote.service import Dice, Service
+from bleepstore.remote.service import Service
 from bleepstore.remote.surroundings import Surroundings
 
 

@@ -16,11 +16,10 @@ from bleepstore.errors import InternalError, MalformedXML
 from bleepstore.interfaces.in_place import ListedName, NativeObject
 from bleepstore.model.names import MAX_METADATA_BYTES
 from bleepstore.model.objects import Description
+from bleepstore.remote.requests import Header
 from bleepstore.wire.dates import parse_http_date, parse_iso_date
 from bleepstore.wire.xml_reader import Element, parse_xml
 from bleepstore.wire.xml_text import escaped
-
-Header = tuple[bytes, bytes]
 
 BLOB = "bleepstore-blob"
 """The user metadata by which an object of ours is recognised: the id of its blob."""

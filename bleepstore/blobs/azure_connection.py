@@ -7,7 +7,7 @@ from twisted.internet.interfaces import IReactorTime
 from bleepstore.blobs.azure import AzureBlobStore
 from bleepstore.blobs.azure_calls import AzureCalls
 from bleepstore.config.storage_sections import AzureStorageConfig
-from bleepstore.interfaces.threads import Now
+from bleepstore.interfaces.threads import Dice, Now
 from bleepstore.remote.azure_credentials import azure_account
 from bleepstore.remote.azure_signing import CopySourceAuthorizer
 from bleepstore.remote.client import RemoteClient
@@ -15,7 +15,7 @@ from bleepstore.remote.connections import EndpointFor, Limits
 from bleepstore.remote.refusals import read_azure_refusal
 from bleepstore.remote.requests import parse_endpoint
 from bleepstore.remote.retries import Policy
-from bleepstore.remote.service import Authorizer, Dice, Service
+from bleepstore.remote.service import Authorizer, Service
 from bleepstore.remote.surroundings import Surroundings
 
 

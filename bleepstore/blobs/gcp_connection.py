@@ -7,14 +7,14 @@ from twisted.internet.interfaces import IReactorTime
 from bleepstore.blobs.gcp import GcpBlobStore
 from bleepstore.blobs.gcp_calls import GcpCalls
 from bleepstore.config.storage_sections import GcpStorageConfig
-from bleepstore.interfaces.threads import Now
+from bleepstore.interfaces.threads import Dice, Now
 from bleepstore.remote.client import RemoteClient
 from bleepstore.remote.connections import EndpointFor, Limits
 from bleepstore.remote.google_credentials import google_authorizer
 from bleepstore.remote.refusals import read_google_refusal
 from bleepstore.remote.requests import Origin, parse_endpoint
 from bleepstore.remote.retries import Policy
-from bleepstore.remote.service import Anonymous, Authorizer, Dice, Service
+from bleepstore.remote.service import Anonymous, Authorizer, Service
 from bleepstore.remote.surroundings import Surroundings
 
 ENDPOINT = "https://storage.googleapis.com"

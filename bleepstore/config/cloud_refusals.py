@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from bleepstore.config.problems import Found
 from bleepstore.config.sections import Config
 from bleepstore.config.storage_sections import (
     AwsStorageConfig,
     AzureStorageConfig,
     GcpStorageConfig,
 )
-
-Found = list[tuple[str, str]]
-"""Dotted keys, and what is wrong with each."""
 
 
 def cloud_problems(config: Config) -> Found:

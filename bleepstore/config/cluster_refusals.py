@@ -9,6 +9,7 @@ import os.path
 import re
 
 from bleepstore.config.addresses import HostPort, parse_host_port
+from bleepstore.config.problems import Found
 from bleepstore.config.sections import ClusterConfig, Config
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -16,9 +17,6 @@ _ID_WORDS = "must be 1 to 63 letters, digits, '.', '_' and '-', the first a lett
 
 SOCKET_PATH_MAX = 107
 """Bytes that the path of a UNIX socket may have (unix(7): ``sun_path`` holds 108 with its NUL)."""
-
-Found = list[tuple[str, str]]
-"""Dotted keys, and what is wrong with each."""
 
 
 def cluster_problems(config: Config) -> Found:

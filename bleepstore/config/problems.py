@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+Found = list[tuple[str, str]]
+"""Dotted keys, and what is wrong with each."""
+
 
 class ConfigError(Exception):
     """The configuration cannot be used.

@@ -12,6 +12,7 @@ from ipaddress import ip_address
 
 from bleepstore.config.cloud_refusals import cloud_problems
 from bleepstore.config.cluster_refusals import cluster_problems
+from bleepstore.config.problems import Found
 from bleepstore.config.schema import Section, declared
 from bleepstore.config.sections import (
     DEFAULT_ACCESS_KEY,
@@ -91,7 +92,7 @@ def endpoint_is_local(description: str) -> bool:
     return kind in ("tcp", "tcp6", "ssl", "tls") and is_loopback(keywords.get("interface", ""))
 
 
-def _contradictions(config: Config) -> list[tuple[str, str]]:
+def _contradictions(config: Config) -> Found:
     found = []
     server, auth = config.server, config.auth
     known = []
@@ -121,7 +122,7 @@ def _contradictions(config: Config) -> list[tuple[str, str]]:
     return found
 
 
-def _shared_paths(config: Config) -> list[tuple[str, str]]:
+def _shared_paths(config: Config) -> Found:
     """Two stores that were given one file."""
     metadata, storage = config.metadata, config.storage
     if metadata.engine not in ("sqlite", "raft"):
@@ -136,7 +137,7 @@ def _shared_paths(config: Config) -> list[tuple[str, str]]:
     return []
 
 
-def _unserved(config: Config) -> list[tuple[str, str]]:
+def _unserved(config: Config) -> Found:
     found = []
     if config.server.workers != 1:
         found.append(("server.workers", f"more than one process {_NOT_YET}; leave it at 1"))
@@ -155,7 +156,7 @@ def _unserved(config: Config) -> list[tuple[str, str]]:
     return found
 
 
-def _cluster(config: Config) -> list[tuple[str, str]]:
+def _cluster(config: Config) -> Found:
     """The cluster's settings: all that is wrong with them, or that nothing asks for them."""
     cluster = config.cluster
     if config.metadata.engine != "raft":

@@ -12,6 +12,9 @@ T = TypeVar("T")
 Now = Callable[[], int]
 """The wall clock: milliseconds since the epoch.  Injected, so that tests own it."""
 
+Dice = Callable[[int], bytes]
+"""``dice(n)`` gives n bytes that nobody can foresee; ``os.urandom`` in the node."""
+
 
 class ILane(Interface):
     """Calls that run in threads one after another, in the order they were asked for."""

@@ -12,9 +12,8 @@ from bleepstore.errors import StoreError
 from bleepstore.http.factory import HTTPFactory
 from bleepstore.http.settings import Limits
 from bleepstore.interfaces.blobs import IBlobStore
-from bleepstore.interfaces.threads import Now
+from bleepstore.interfaces.threads import Dice, Now
 from bleepstore.node.stores import Metadata
-from bleepstore.objectstore.ids import Dice
 from bleepstore.objectstore.store import ObjectStore
 from bleepstore.observability.families import Distribution, Family
 from bleepstore.observability.health import Check, Health, Unusable

@@ -17,9 +17,8 @@ from bleepstore.config.sections import AuthConfig, Config
 from bleepstore.interfaces.blobs import IBlobStore
 from bleepstore.interfaces.lifecycle import IPart
 from bleepstore.interfaces.metadata import IMetadataStore
-from bleepstore.interfaces.threads import IThreads, Now
+from bleepstore.interfaces.threads import Dice, IThreads, Now
 from bleepstore.model.accounts import Account, Credential, derived_owner_id
-from bleepstore.objectstore.ids import Dice
 from bleepstore.objectstore.pins import Pins
 from bleepstore.objectstore.store import ObjectStore
 

@@ -7,10 +7,8 @@ buckets can be versioned.
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable
 
-Dice = Callable[[int], bytes]
-"""``dice(n)`` gives n bytes that nobody can foresee; ``os.urandom`` in the node."""
+from bleepstore.interfaces.threads import Dice
 
 _UPLOAD_ID_BYTES = 48
 _NATIVE_BYTES = 8

@@ -11,7 +11,7 @@ from bleepstore.interfaces.blobs import IBlobStore
 from bleepstore.interfaces.in_place import IInPlaceStore
 from bleepstore.interfaces.lifecycle import IPart
 from bleepstore.interfaces.metadata import IMetadataStore
-from bleepstore.interfaces.threads import IThreads, Now
+from bleepstore.interfaces.threads import Dice, IThreads, Now
 from bleepstore.model.accounts import Credential
 from bleepstore.model.commands import Epoch, OpenEpoch
 from bleepstore.objectstore.accounts import Accounts
@@ -19,7 +19,7 @@ from bleepstore.objectstore.acls import Acls
 from bleepstore.objectstore.buckets import Buckets
 from bleepstore.objectstore.copying import Copies
 from bleepstore.objectstore.foreign import Foreign
-from bleepstore.objectstore.ids import Dice, Ids, epoch_of
+from bleepstore.objectstore.ids import Ids, epoch_of
 from bleepstore.objectstore.in_place import InPlacePublisher
 from bleepstore.objectstore.listing import Listings
 from bleepstore.objectstore.objects import Objects

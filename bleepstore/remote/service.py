@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Container
 from typing import Protocol
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from bleepstore.interfaces.threads import Now
+from bleepstore.interfaces.threads import Dice, Now
 from bleepstore.remote.client import RemoteClient
 from bleepstore.remote.exchange import Answer
 from bleepstore.remote.failures import (
@@ -39,9 +39,6 @@ MOST_OF_A_DOCUMENT = 16 * 1024 * 1024
 
 MOST_OF_A_REFUSAL = 64 * 1024
 """Bytes of an error body that are read."""
-
-Dice = Callable[[int], bytes]
-"""So many random bytes: ``os.urandom``, or a test's own."""
 
 _ASKED_FOR = frozenset(("BlobAlreadyExists", "InvalidBlockList"))
 """Codes of other refusals that callers ask for, as they ask for 404, 412 and 416."""

@@ -15,7 +15,7 @@ from zope.interface import implementer
 
 from bleepstore.auth.canonical import split_target
 from bleepstore.interfaces.lifecycle import IPart
-from bleepstore.interfaces.threads import Now
+from bleepstore.interfaces.threads import Dice, Now
 from bleepstore.remote.client import RemoteClient
 from bleepstore.remote.connections import EndpointFor, Limits
 from bleepstore.remote.failures import CredentialsUnavailable
@@ -23,7 +23,7 @@ from bleepstore.remote.refreshing import Fetch, Refreshing
 from bleepstore.remote.refusals import json_object, read_aws_refusal, read_token_refusal
 from bleepstore.remote.requests import Header, RemoteRequest, is_loopback, parse_endpoint
 from bleepstore.remote.retries import Policy
-from bleepstore.remote.service import Anonymous, Authorizer, Dice, Service
+from bleepstore.remote.service import Anonymous, Authorizer, Service
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ Names are lower-case bytes, values bytes as sent, without the blanks around them
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from bleepstore import errors
 
@@ -56,16 +56,6 @@ _HARMLESS = {
     (b"x-amz-tagging", b""),
 }
 """Values that ask for what is the case anyway."""
-
-
-def header_map(pairs: Sequence[Header]) -> dict[bytes, bytes]:
-    """The headers of a request by name; repeated ones are joined with a comma (RFC 9110, 5.3)."""
-    headers = dict(pairs)
-    if len(headers) != len(pairs):
-        headers = {}
-        for name, value in pairs:
-            headers[name] = headers[name] + b"," + value if name in headers else value
-    return headers
 
 
 def text_of(value: bytes) -> str:

@@ -23,6 +23,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from bleepstore.auth.canonical import header_map
 from bleepstore.auth.signing import SignedRequest, Signer
 from bleepstore.blobs.memory import MemoryBlobStore
 from bleepstore.errors import IncompleteBody
@@ -40,7 +41,6 @@ from bleepstore.s3.front import Instruments, S3Front
 from bleepstore.s3.openapi import openapi_document
 from bleepstore.s3.pages import SystemPages
 from bleepstore.streams.threads import ImmediateThreads
-from bleepstore.wire.headers import header_map
 from bleepstore.wire.routing import Router
 
 REGION = "us-east-1"

@@ -9,14 +9,8 @@ from hypothesis import strategies as st
 from bleepstore import errors
 from bleepstore.model.objects import Description
 from bleepstore.wire.description import description_headers, read_description, response_overrides
-from bleepstore.wire.headers import header_map, header_text, refuse_unsupported
+from bleepstore.wire.headers import header_text, refuse_unsupported
 from bleepstore.wire.presigned import with_hoisted
-
-
-def test_repeated_headers_are_joined_in_order() -> None:
-    pairs = [(b"a", b"1"), (b"b", b"2"), (b"a", b"3")]
-    assert header_map(pairs) == {b"a": b"1,3", b"b": b"2"}
-    assert header_map([(b"a", b"1")]) == {b"a": b"1"}
 
 
 def test_text_is_utf8_or_latin1() -> None:
