@@ -16,6 +16,8 @@ from bleepstore.model.acl import Acl
 from bleepstore.model.commands import CreateBucket, DeleteBucket, Done, PutBucketAcl
 from bleepstore.model.objects import Bucket
 
+UPLOADS_PER_STEP = 16
+
 FORGIVING_REGION = "us-east-1"
 """Where creating one's own bucket again succeeds (S3 API reference, CreateBucket, Errors)."""
 
@@ -50,12 +52,14 @@ def delete_bucket(tx: Transaction, command: DeleteBucket) -> Steps[Done]:
     under_way = tx.execute("SELECT 1 FROM intents WHERE bucket_id = ? LIMIT 1", (bucket_id,))
     if under_way.fetchone() is not None:
         raise BucketNotEmpty(BucketName=command.bucket)
-    uploads = tx.execute(
-        "SELECT upload_id FROM uploads WHERE bucket_id = ? ORDER BY key, initiated, upload_id",
-        (bucket_id,),
-    )
-    for (upload_id,) in uploads.fetchall():
-        yield from remove_upload(tx, upload_id)
+    while uploads := tx.execute(
+        "SELECT upload_id FROM uploads WHERE bucket_id = ? ORDER BY key, initiated, upload_id"
+        " LIMIT ?",
+        (bucket_id, UPLOADS_PER_STEP),
+    ).fetchall():
+        for (upload_id,) in uploads:
+            yield from remove_upload(tx, upload_id)
+        yield
     tx.execute("DELETE FROM buckets WHERE name = ?", (command.bucket,))
     tx.forget_bucket(command.bucket)
     tx.buckets -= 1

@@ -388,7 +388,9 @@ def test_long_commands_come_in_small_steps(replica: Replica) -> None:
     blobs = tuple(Extent(1, f"blob-{n:05}") for n in range(3000))
     replica.apply(bucket(), put("big", manifest=Manifest(blobs)), upload())
     replica.apply(*(part(n) for n in range(1, 3001)))
+    replica.apply(bucket("left"), *(upload(f"left-{n}", to="left") for n in range(1000)))
     for command in (
+        model.DeleteBucket(at=1, bucket="left"),
         put("big"),
         complete(tuple(range(1, 3001))),
         model.DeleteObjects(
