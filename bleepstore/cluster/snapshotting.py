@@ -147,13 +147,12 @@ class Snapshotting:
     async def _take(self) -> None:
         self._bytes_at_last = self._bytes
         self._next = self._machine.applied_index() + self._settings.snapshot_entries
-        path = self._snapshots.reserve()
         index: int | None = None
         begun = self._now()
         try:
             if not self._knows_members(self._machine.applied_index()):
                 raise ValueError("this node does not know yet who the members were at its index")
-            mark = await self._copy(path)
+            mark = await self._copy()
             now = self._now()
             self._not_before = now + REST * (now - begun)
             if not self._stopped:
@@ -165,14 +164,21 @@ class Snapshotting:
             # save will fail, and that ends the node.
             self._counters.snapshots_failed += 1
             self._next = self._machine.applied_index() + self._settings.snapshot_entries // 10 + 1
-            self._snapshots.discard(path)
             _log.warn("No snapshot could be taken: {error!r}", error=error)
         finally:
             self._taking = False
         self._answer(index)
 
-    async def _copy(self, path: str) -> SnapshotMark:
+    async def _copy(self) -> SnapshotMark:
         """Copy the state, and keep the copy as the newest snapshot, unless there is a newer."""
+        path = self._snapshots.reserve()
+        try:
+            return await self._kept(path)
+        except BaseException:
+            self._snapshots.discard(path)
+            raise
+
+    async def _kept(self, path: str) -> SnapshotMark:
         index = await self._machine.copy(path)
         newest = self._snapshots.newest()
         if newest is not None and newest[0].index >= index:

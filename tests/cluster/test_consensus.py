@@ -483,6 +483,30 @@ def test_a_snapshot_that_fails_ends_nothing_and_is_tried_again(
     assert node.fatal == []
 
 
+def test_a_snapshot_stays_if_only_the_log_could_not_be_shortened(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a kept one keeps its path, too: then to discard that would be to lose the newest."""
+    world.settings = replace(SETTINGS, tail_entries=0)
+    world.add("a")
+    node = world["a"]
+    for number in range(5):
+        world.run(node.consensus.propose(b"%d" % number))
+    discarded: list[str] = []
+
+    async def full(mark: SnapshotMark) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(node.log, "compact", full)
+    monkeypatch.setattr(node.snapshots, "discard", discarded.append)
+    with pytest.raises(ServiceUnavailable, match="No snapshot"):
+        world.run(node.consensus.take_snapshot())
+    assert discarded == []
+    newest = node.snapshots.newest()
+    assert newest is not None
+    assert Path(newest[1]).exists()
+
+
 def test_who_is_too_far_behind_is_sent_a_snapshot(world: World) -> None:
     world.settings = replace(SETTINGS, snapshot_entries=10, tail_entries=2)
     world.add(*ALL)
