@@ -483,6 +483,28 @@ def test_a_snapshot_that_fails_ends_nothing_and_is_tried_again(
     assert node.fatal == []
 
 
+def test_the_log_keeps_what_the_state_has_not_synced_whatever_a_snapshot_has(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.settings = replace(SETTINGS, tail_entries=0)
+    world.add("a")
+    node = world["a"]
+    for number in range(8):
+        world.run(node.consensus.propose(b"%d" % number))
+    index = node.machine.applied_index()
+
+    async def lags() -> int:
+        return index - 3
+
+    with monkeypatch.context() as patch:
+        patch.setattr(node.machine, "sync", lags)
+        assert world.run(node.consensus.take_snapshot()) == index
+    assert node.log.first_index() == index - 2
+    world.run(node.consensus.propose(b"more"))
+    assert world.run(node.consensus.take_snapshot()) == index + 1
+    assert node.log.first_index() == index + 2
+
+
 def test_a_snapshot_stays_if_only_the_log_could_not_be_shortened(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
