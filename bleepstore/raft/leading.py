@@ -27,6 +27,13 @@ from bleepstore.raft.reads import FAILED, LeaderReads, Waiting
 from bleepstore.raft.replica import Replica
 
 
+FORGETFUL = (
+    "it had said that everything up to entry {match} was on its disk, and lacks some of it: the disk "
+    "was set back, by a backup or a snapshot of it. Remove the node, empty its directories, and add "
+    "it again (cluster.join)"
+)
+
+
 def may_commit(entry_term: int, term: int) -> bool:
     """Only entries of the leader's own term are committed by counting; what came before them is
     committed with them (paper, section 5.4.2 and figure 8)."""
@@ -179,7 +186,7 @@ class Leadership:
         retry = 1 + min(hint, message.hint_index)  # maybe of entries that are gone: a snapshot
         if peer.rejected(message.index, retry):
             self.due = True
-        return ""
+        return FORGETFUL.format(match=peer.match) if peer.forgetful else ""
 
     def advance_commit(self) -> None:
         """Commit what a majority has durably (paper, figure 2, last rule for leaders; the leader's

@@ -24,6 +24,9 @@ class ProgressState(Enum):
 
 PROBE, REPLICATE, SNAPSHOT = ProgressState
 
+DENIALS = 3
+"""Answers in a row that must deny what was acknowledged, before it is taken to be lost."""
+
 
 class Progress:
     """One peer.
@@ -36,12 +39,13 @@ class Progress:
     :ivar told: the commit index that it was last told.
     :ivar awaited: the last index for which somebody there waits to have it applied.
     :ivar beat: a heartbeat to it is due.
+    :ivar denied: how many answers in a row have denied what it had acknowledged.
     :ivar paused: a probe is under way, or was given up until the next heartbeat.
     """
 
     __slots__ = (
-        "awaited", "beat", "heard", "inflight", "match", "next", "paused", "round", "state",
-        "told",
+        "awaited", "beat", "denied", "heard", "inflight", "match", "next", "paused", "round",
+        "state", "told",
     )  # fmt: skip
 
     def __init__(self, next_index: int, heard: int) -> None:
@@ -53,6 +57,7 @@ class Progress:
         self.told = 0
         self.awaited = 0
         self.beat = False
+        self.denied = 0
         self.paused = False
         self.inflight: deque[int] = deque()
 
@@ -75,6 +80,7 @@ class Progress:
 
         :returns: whether that is news.
         """
+        self.denied = 0
         inflight = self.inflight
         while inflight and inflight[0] <= index:
             inflight.popleft()
@@ -97,8 +103,15 @@ class Progress:
         stale = index != self.next - 1 if self.state is PROBE else index <= self.match
         if stale or self.state is SNAPSHOT:
             return False
-        self.probe(min(retry, index))
+        denies = index == self.match > 0
+        self.denied += denies
+        self.probe(min(retry, index), paused=denies)  # there is nothing earlier to try
         return True
+
+    @property
+    def forgetful(self) -> bool:
+        """It has lost what it had acknowledged: an answer that was late could deny it once."""
+        return self.denied >= DENIALS
 
     def replicate(self) -> None:
         """Its log matches the leader's up to ``match``: send without waiting."""

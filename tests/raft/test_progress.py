@@ -72,3 +72,26 @@ def test_nothing_is_sent_while_a_snapshot_is_awaited() -> None:
     progress.probe(20)
     assert progress.acknowledged(19)
     assert (progress.state, progress.next) == (REPLICATE, 20)
+
+
+def test_what_was_acknowledged_and_is_denied_again_and_again_is_lost() -> None:
+    progress = replicating(10)
+    progress.probe(11)
+    for _ in range(2):
+        assert progress.rejected(10, 3)
+        assert not progress.forgetful
+        assert not progress.may_send(8), "not before the next heartbeat: it would go on for ever"
+    progress.acknowledged(10)  # those were late
+    progress.probe(11)
+    for _ in range(3):
+        assert not progress.forgetful
+        assert progress.rejected(10, 3)
+    assert progress.forgetful
+    assert (progress.match, progress.next) == (10, 11)
+
+
+def test_who_had_nothing_has_lost_nothing() -> None:
+    progress = Progress(1, heard=0)
+    for _ in range(5):
+        progress.rejected(0, 1)
+    assert not progress.forgetful
