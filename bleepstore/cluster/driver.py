@@ -32,7 +32,7 @@ from bleepstore.cluster.pauses import Pauses
 from bleepstore.cluster.proposals import Proposals
 from bleepstore.cluster.snapshotting import Snapshotting
 from bleepstore.cluster.status import Counters
-from bleepstore.cluster.unusable import UnusableLog
+from bleepstore.cluster.unusable import UnusableLog, why_it_ends
 from bleepstore.interfaces.lifecycle import IPart
 from bleepstore.interfaces.replication import ILogStore, ISnapshots, IStateMachine, ITransport
 from bleepstore.raft.core import Raft
@@ -45,6 +45,7 @@ from bleepstore.raft.messages import (
     Message,
     Propose,
     ProposeAnswer,
+    RequestVote,
     SnapshotMark,
     StepAnswer,
 )
@@ -180,6 +181,7 @@ class Driver:
                 self.changes.answered(message)
             else:
                 self._complain(sender, message, self.raft.step(sender, message))
+                self._look_at_stranger(sender, message)
         except Exception as error:
             self._end(f"a message of {sender} could not be taken in: {error!r}")
         self.wake()
@@ -231,6 +233,18 @@ class Driver:
             self.counters.refused_messages += 1
             self._complaints.say(
                 sender, type(message).__name__, f"what it says is refused: {refused}"
+            )
+
+    def _look_at_stranger(self, sender: str, message: object) -> None:
+        """Say who stands for election in vain: one that was removed while it was away, or before it
+        heard of it, is told by nobody."""
+        raft = self.raft
+        if isinstance(message, RequestVote) and raft.leader and not raft.members.get(sender):
+            self._complaints.say(
+                sender,
+                "stranger",
+                "it stands for election, and is no member: if it was removed, stop it, or add it "
+                "again (bleepstore cluster add)",
             )
 
     # Time
@@ -409,7 +423,7 @@ class Driver:
     def _launch(self, work: Coroutine[Deferred[Any], Any, None]) -> None:
         """Run something to its end; what it raises ends the node."""
         done: Deferred[None] = Deferred.fromCoroutine(work)
-        done.addErrback(lambda failure: self._end(f"{failure.value!r}"))
+        done.addErrback(lambda failure: self._end(why_it_ends(failure.value)))
         if not done.called:
             self._under_way.add(done)
             done.addCallback(self._ended, done)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import sqlite3
+
 
 class UnusableLog(RuntimeError):
     """The log cannot serve this node: it is another node's, another cluster's, another program's,
@@ -23,3 +26,22 @@ class DamagedLog(UnusableLog):
             "empty cluster.data_dir and delete its metadata database, and let it join anew; or "
             "restore both from a backup of the whole cluster"
         )
+
+
+def why_it_ends(error: BaseException | None) -> str:
+    """What ends a node that runs, in one line: what to do as well, where that is known."""
+    if isinstance(error, UnusableLog):
+        return str(error)
+    if _no_room(error):
+        return (
+            f"the disk of its log or its database is full ({error}). Make room, and start it "
+            "again: it goes on with what it has"
+        )
+    return repr(error)
+
+
+def _no_room(error: BaseException | None) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    full = isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", None)
+    return full == sqlite3.SQLITE_FULL

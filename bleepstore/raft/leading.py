@@ -26,11 +26,10 @@ from bleepstore.raft.progress import PROBE, REPLICATE, SNAPSHOT, Progress
 from bleepstore.raft.reads import FAILED, LeaderReads, Waiting
 from bleepstore.raft.replica import Replica
 
-
 FORGETFUL = (
-    "it had said that everything up to entry {match} was on its disk, and lacks some of it: the disk "
-    "was set back, by a backup or a snapshot of it. Remove the node, empty its directories, and add "
-    "it again (cluster.join)"
+    "it had said that everything up to entry {match} was on its disk, and lacks some of it: the "
+    "disk was set back, by a backup or a snapshot of it. Remove the node, empty its directories, "
+    "and add it again (cluster.join)"
 )
 
 

@@ -772,6 +772,28 @@ def test_a_member_is_removed_and_a_leader_hands_over_first(world: World) -> None
     assert world.run(new.consensus.propose(b"alone"))
 
 
+def test_one_that_was_removed_and_does_not_know_it_is_named_by_the_others(world: World) -> None:
+    world.add(*ALL)
+    leader, away = world.leader, world.follower
+    away.kill()
+    world.run(leader.consensus.remove_member(away.id))
+    lines: list[str] = []
+
+    def hear(event: LogEvent) -> None:
+        if event["log_namespace"] == "bleepstore.cluster.complaints":
+            lines.append(formatEvent(event))
+
+    globalLogPublisher.addObserver(hear)
+    try:
+        away.start()
+        world.go_on(5)
+    finally:
+        globalLogPublisher.removeObserver(hear)
+    assert lines, "by the leader and by the other one, once each"
+    assert all(f"Peer {away.id}: it stands for election, and is no member" in x for x in lines)
+    assert len(lines) == 2
+
+
 def test_a_node_that_is_no_member_says_at_once_that_it_changes_nothing(world: World) -> None:
     world.add(*ALL)
     world.add("d", first=())
@@ -870,6 +892,7 @@ def test_a_disk_that_fails_ends_the_node_and_who_waits_is_told_at_once(world: Wo
     waiting = [world.start(leader.consensus.propose(b"x")), world.start(leader.consensus.barrier())]
     world.until(lambda: bool(leader.fatal))
     assert "No space left" in leader.fatal[0]
+    assert "Make room, and start it again" in leader.fatal[0]
     for refused in waiting:
         assert refused.called
         with pytest.raises(ServiceUnavailable):
