@@ -110,6 +110,8 @@ def test_the_paths_of_operations_are_those_of_the_unit() -> None:
         (name,) = re.findall(rf"(?m)^{kind}Directory=(\S+)$", text)
         assert f"{parent}/{name}" in told
     assert "/run/credentials/bleepstore.service/" in told
+    (name,) = re.findall(r"(?m)^RuntimeDirectory=(\S+)$", text)
+    assert f"`unix:/run/{name}/" in (TOP / "docs" / "configuration.md").read_text()
 
 
 class TestDockerfile:
