@@ -322,7 +322,11 @@ class XAmzContentSHA256Mismatch(StoreError):
 
 
 class InternalError(StoreError):
+    """:ivar is_logged: whether the log has been told already: of what a cloud has refused, in its
+    own words.  A trace would add nothing."""
+
     message = "We encountered an internal error. Please try again."
+    is_logged = False
 
 
 class ServiceUnavailable(StoreError):

@@ -23,6 +23,8 @@ from twisted.logger import Logger
 from bleepstore.background.periodic import always
 from bleepstore.config.refusals import uses_default_credentials
 from bleepstore.config.sections import Config
+from bleepstore.config.storage_sections import CLOUDS
+from bleepstore.interfaces.blobs import IBlobStore
 from bleepstore.interfaces.replication import IConsensus
 from bleepstore.node.announcement import announcement, cluster_warnings, warnings
 from bleepstore.node.clocks import wall_clock
@@ -71,6 +73,7 @@ class Node(OrderedService):
         self._locks: Sequence[DataLock] = ()
         self._listening: Listening | None = None
         self._stopped = False
+        self._behind: IBlobStore | None = None
         self.consensus: IConsensus | None = None
 
     @property
@@ -120,7 +123,22 @@ class Node(OrderedService):
         for warning in said:
             _log.warn("{warning}", warning=warning)
         notify("READY=1")
+        if self._behind is not None:
+            Deferred.fromCoroutine(self._look_behind(self._behind))
         return ""
+
+    async def _look_behind(self, blobs: IBlobStore) -> None:
+        """Ask the cloud whether it can be used: what keeps it from that is in the log before any
+        client meets it.  Nobody waits for this, since a cloud may be away for a while."""
+        try:
+            await blobs.check()
+        except Exception as error:
+            if not self._stopped:
+                _log.warn(
+                    "The storage behind this server ({backend}) cannot be used now: {error}",
+                    backend=self._config.storage.backend,
+                    error=str(error),
+                )
 
     def stopService(self) -> Deferred[None]:
         """Say so, close the listeners, let requests in flight end, stop the parts in reverse."""
@@ -157,6 +175,8 @@ class Node(OrderedService):
             led=lambda node_id: front.name_leader(node_id),
         )
         cluster = base.cluster
+        if config.storage.backend in CLOUDS:
+            self._behind = base.blobs
         cases = build_use_cases(
             config,
             base.metadata,

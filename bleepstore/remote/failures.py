@@ -50,7 +50,12 @@ class Fault(Enum):
 
 
 class RemoteFailure(Exception):
-    """A call to another cloud has failed."""
+    """A call to another cloud has failed.
+
+    :ivar is_logged: whether the log has been told.
+    """
+
+    is_logged = False
 
 
 class Unreachable(RemoteFailure):
@@ -158,8 +163,15 @@ NO_PLACE = frozenset(
 
 
 def no_place() -> StoreError:
-    """The bucket or the container that holds everything is not there: the operator's to mend."""
-    return InternalError("The bucket or container behind this server is not there.")
+    """The bucket or the container that holds everything is not there: the operator's to mend, and
+    the log has been told."""
+    return _internal("The bucket or container behind this server is not there.", True)
+
+
+def _internal(message: str, is_logged: bool) -> InternalError:
+    error = InternalError(message)
+    error.is_logged = is_logged
+    return error
 
 
 def store_error(failure: RemoteFailure, missing: type[StoreError] = NoSuchKey) -> StoreError:
@@ -183,7 +195,7 @@ def store_error(failure: RemoteFailure, missing: type[StoreError] = NoSuchKey) -
             kind = SlowDown
         if kind is None:
             kind = ServiceUnavailable if status > 500 else InternalError
-        return InternalError(_REFUSED) if kind is InternalError else kind()
+        return _internal(_REFUSED, failure.is_logged) if kind is InternalError else kind()
     if isinstance(failure, Unreachable):
         if failure.fault.timeout:
             return RequestTimeout("The storage behind this server did not answer in time.")

@@ -40,7 +40,7 @@ def read_aws_refusal(status: int, headers: Mapping[bytes, bytes], body: bytes) -
     message = element_text(text, "Message")
     if status in (301, 307) or (status == 400 and code in ("", "AuthorizationHeaderMalformed")):
         region = _header(headers, b"x-amz-bucket-region") or element_text(text, "Region")
-        if region:
+        if region and region not in message:
             message = f"{message} The bucket is in the region {region}.".lstrip()
     return ProviderError(
         status=status,

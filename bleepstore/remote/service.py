@@ -245,6 +245,7 @@ class Service:
         return wait if wait is not None and self._budget.spend(failure) else None
 
     def _report(self, request: RemoteRequest, failure: RemoteFailure, attempts: int) -> None:
+        failure.is_logged = True
         if isinstance(failure, Refusal):
             error = failure.error
             usual = error.code in _ASKED_FOR or (

@@ -113,7 +113,8 @@ class S3Front:
             await self._dispatch(call)
         except StoreError as error:
             if isinstance(error, InternalError):
-                _log.failure("Request {request_id} failed.", request_id=call.request_id)
+                if not error.is_logged:
+                    _log.failure("Request {request_id} failed.", request_id=call.request_id)
                 error = InternalError()  # what it says is for the log
             call.refuse(error, self._where_the_bucket_is(call, error))
         except (CancelledError, ConnectionError):

@@ -48,7 +48,8 @@ async def answer_when_done(
         if not alive.stop():
             raise
         if isinstance(error, InternalError) or not isinstance(error, StoreError):
-            _log.failure("Request {request_id} failed late.", request_id=call.request_id)
+            if not (isinstance(error, InternalError) and error.is_logged):
+                _log.failure("Request {request_id} failed late.", request_id=call.request_id)
             error = InternalError()  # what it says is for the log
         call.error = error.code
         await alive.end(call.error_document(error))

@@ -19,6 +19,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.fakes.fault_proxy import USUAL, Fault, FaultProxy, Script, Seeded
+from tests.integration import clients
 from tests.integration.backing import (
     BUCKET,
     PREFIX,
@@ -221,6 +222,21 @@ def test_health_tells_whether_the_cloud_can_be_reached(tmp_path: Path) -> None:
             for _ in range(5):
                 assert anonymous.request("GET", "/readyz").status == 200
             assert proxy.requests == 1, "it is not hammered"
+
+
+def test_a_bucket_that_is_not_there_is_said_before_any_client_comes(tmp_path: Path) -> None:
+    for folder in ("behind", "front"):
+        (tmp_path / folder).mkdir()
+    with Daemon(tmp_path / "behind") as behind:
+        with Daemon(tmp_path / "front", gateway_settings(behind.url)) as front:
+            account = Account(front.port, clients.ACCESS_KEY, clients.SECRET_KEY)
+            assert account.request("GET", "/readyz").status == 503
+            assert account.request("PUT", "/bucket").status == 200
+            assert account.request("PUT", "/bucket/key", body=b"data").status == 500
+        log = "".join(front.log)
+        assert "warn  the bucket backing is not there" in log
+        assert "(aws) cannot be used now: The bucket or container behind this server" in log
+        assert "Traceback" not in log, "it is told in words"
 
 
 def test_foreign_changes_are_refused_where_that_is_wanted(tmp_path: Path) -> None:

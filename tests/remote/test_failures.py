@@ -82,6 +82,15 @@ def test_a_bucket_that_is_not_there_is_no_absence(code: str) -> None:
     assert str(error) == "The bucket or container behind this server is not there."
 
 
+@pytest.mark.parametrize("is_logged", [True, False])
+def test_an_internal_error_knows_whether_the_log_has_been_told(is_logged: bool) -> None:
+    failure = refused(400)
+    failure.is_logged = is_logged
+    error = store_error(failure)
+    assert isinstance(error, errors.InternalError)
+    assert error.is_logged == is_logged
+
+
 def test_what_is_missing_is_the_callers_choice() -> None:
     assert type(store_error(refused(404), errors.NoSuchBucket)) is errors.NoSuchBucket
 
@@ -109,6 +118,8 @@ def test_a_bucket_in_another_region_is_said_to_be_there() -> None:
         "Wrong. The bucket is in the region eu-west-1."
     )
     assert read_aws_refusal(403, there, b"").message == ""
+    said = b"<Error><Code>AuthorizationHeaderMalformed</Code><Message>eu-west-1, not us.</Message>"
+    assert read_aws_refusal(400, there, said).message == "eu-west-1, not us."
 
 
 def test_an_error_of_azure_without_what_was_signed() -> None:

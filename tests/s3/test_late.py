@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
+from twisted.logger import LogEvent, globalLogPublisher
 
 from bleepstore.errors import AccessDenied, InternalError, InvalidPart
 from bleepstore.model.commands import Written
@@ -88,6 +89,21 @@ def test_a_late_error_is_in_the_body_and_is_counted(
     assert copying.server.counted("CopyObject", "error") == 1
     assert b"defect" not in copying.request.sent
     assert (b"not by you" in copying.request.sent) is (code == "AccessDenied")
+
+
+@pytest.mark.parametrize("is_logged", [True, False])
+def test_what_was_logged_where_it_arose_is_not_traced_again(
+    copying: Copying, is_logged: bool
+) -> None:
+    traced: list[LogEvent] = []
+    globalLogPublisher.addObserver(traced.append)
+    error = InternalError("the cloud refused it")
+    error.is_logged = is_logged
+    copying.done.errback(error)
+    globalLogPublisher.removeObserver(traced.append)
+    assert copying.request.status == 500
+    assert b"cloud" not in copying.request.sent
+    assert len([event for event in traced if "log_failure" in event]) == (not is_logged)
 
 
 def test_the_client_may_go_and_the_copy_goes_on(copying: Copying) -> None:
