@@ -235,7 +235,8 @@ class HTTPChannel(Protocol):
             self._refuse(error, head_bytes.startswith(b"HEAD "))
             return
         if head.expectation and head.expectation != b"100-continue":
-            self._refuse_plainly(417)
+            unmet = BadRequest("The only expectation that is met is 100-continue.")
+            self._refuse(unmet, head.method == b"HEAD", 417)
             return
         length = head.length
         if length == 0:
@@ -409,13 +410,15 @@ class HTTPChannel(Protocol):
 
     # Refusals and ends
 
-    def _refuse(self, error: StoreError, to_head: bool = False) -> None:
-        """Answer what never became a request, and end the connection."""
-        status, headers, body = self.factory.refuse(error)
-        self._refuse_plainly(status, field_lines(headers), b"" if to_head else body)
+    def _refuse(self, error: StoreError, to_head: bool = False, instead: int = 0) -> None:
+        """Answer what never became a request, and end the connection.
 
-    def _refuse_plainly(self, status: int, fields: bytes = b"", body: bytes = b"") -> None:
-        self.outbound.write(last_response(status, self.factory.date(), fields, body))
+        :param instead: a status that is not the error's own.
+        """
+        status, headers, body = self.factory.refuse(error)
+        fields = field_lines(headers)
+        answer = b"" if to_head else body
+        self.outbound.write(last_response(instead or status, self.factory.date(), fields, answer))
         self._linger()
 
     def _end(self) -> None:

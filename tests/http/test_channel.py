@@ -434,8 +434,10 @@ def test_any_other_expectation_fails() -> None:
     recorder = Recorder()
     connection = Connection(recorder)
     connection.send(head("PUT", "/", "Content-Length: 3", "Expect: miracles"))
-    assert connection.response().status == 417
-    assert connection.response().headers["connection"] == "close"
+    response = connection.response()
+    assert response.status == 417
+    assert response.headers["connection"] == "close"
+    assert response.body.startswith(b"BadRequest: ")
     assert recorder.requests == []
 
 
