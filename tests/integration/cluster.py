@@ -261,15 +261,16 @@ class Cluster:
                 started.result(BOUND)
         return self
 
-    def client(self, *nodes: str, attempts: int = 10, **options: Any) -> Any:
+    def client(self, *nodes: str, attempts: int = 10, port: int = 0, **options: Any) -> Any:
         """A boto3 client at a node, the next one in turn if none is named.
 
+        :param port: of what stands before the nodes, in place of one of them.
         :param attempts: of each request; boto3 waits in between, up to a few seconds.
         :param options: of botocore's Config.
         """
         if nodes:
             node = self.nodes[nodes[0]]
-        else:
+        elif not port:
             running = self.running
             self._turn += 1
             node = running[self._turn % len(running)]
@@ -279,7 +280,7 @@ class Cluster:
         )
         return boto3.client(
             "s3",
-            endpoint_url=node.url,
+            endpoint_url=f"http://127.0.0.1:{port}" if port else node.url,
             aws_access_key_id=clients.ACCESS_KEY,
             aws_secret_access_key=clients.SECRET_KEY,
             region_name=clients.REGION,
