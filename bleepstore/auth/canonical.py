@@ -8,17 +8,20 @@ A client signs what it *means*: path and query encoded in the one canonical way.
 send exactly that, so the raw bytes are the canonical ones; some send other spellings of it
 (``(`` for ``%28``, ``%7E`` for ``~``, ``+`` for a blank in the query), which S3 decodes and encodes
 again.  So there are two spellings of one request: :func:`canonical_request` takes it as sent,
-:func:`respelled` in canonical encoding.
+:func:`respelled` in canonical encoding.  Some clients never sign the port of a host, since S3 has
+none to sign: :func:`without_port`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import sha256
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 ALGORITHM = b"AWS4-HMAC-SHA256"
 TERMINATOR = b"aws4_request"
@@ -27,6 +30,7 @@ SERVICE = b"s3"
 Pair = tuple[bytes, bytes]
 
 _SPACE, _TAB = b" \t"
+_PORT = re.compile(rb"(?m)(?<=^host:)(.*):[0-9]+$")
 
 USUAL = 512
 """How many of the parts that requests have in common are kept, taken apart, of each kind ..."""
@@ -157,6 +161,11 @@ def respelled(request: Signable) -> Signable:
         signed_headers=request.signed_headers,
         payload=request.payload,
     )
+
+
+def without_port(request: Signable) -> Signable:
+    """The same request with ``host`` as it would be at the scheme's own port."""
+    return replace(request, header_lines=_PORT.sub(rb"\1", request.header_lines))
 
 
 def encode_path(path: bytes) -> bytes:

@@ -21,12 +21,14 @@ from msgspec import Struct
 
 from bleepstore.auth.canonical import (
     Pair,
+    Signable,
     canonical_request,
     header_map,
     respelled,
     split_query,
     split_target,
     string_to_sign,
+    without_port,
 )
 from bleepstore.auth.chunks import ChunkSignatures
 from bleepstore.auth.claims import Claim, shown
@@ -113,18 +115,17 @@ def parse_claim(
 def verify(claim: Claim, secret: str, keys: SigningKeys) -> Verified:
     """Check a claim's signature with the secret of its access key.
 
-    The request is tried as it was spelled, and if that fails as S3 would spell it; comparisons
-    take the same time wherever the signatures differ.
+    The request is tried as it was spelled, if that fails as S3 would spell it, and at last without
+    the port of its host; comparisons take the same time wherever the signatures differ.
 
     :raises SignatureDoesNotMatch: with what was signed here, for the client to compare.
     """
     key = keys.get(secret, claim.date, claim.region)
-    request = canonical_request(claim.request)
-    text = string_to_sign(claim.amz_date, claim.scope, request)
-    if not compare_digest(signature_of(key, text), claim.signature):
-        request = canonical_request(respelled(claim.request))
-        text = string_to_sign(claim.amz_date, claim.scope, request)
-        if not compare_digest(signature_of(key, text), claim.signature):
+    if not _signs(claim, key, claim.request):
+        meant = respelled(claim.request)
+        if not (_signs(claim, key, meant) or _signs(claim, key, without_port(meant))):
+            request = canonical_request(meant)
+            text = string_to_sign(claim.amz_date, claim.scope, request)
             raise SignatureDoesNotMatch(
                 None,
                 AWSAccessKeyId=claim.access_key,
@@ -138,6 +139,11 @@ def verify(claim: Claim, secret: str, keys: SigningKeys) -> Verified:
     if claim.payload.mode.signed_chunks:
         chunks = ChunkSignatures(key, claim.amz_date, claim.scope, claim.signature)
     return Verified(claim.access_key, claim.payload, chunks)
+
+
+def _signs(claim: Claim, key: bytes, request: Signable) -> bool:
+    text = string_to_sign(claim.amz_date, claim.scope, canonical_request(request))
+    return compare_digest(signature_of(key, text), claim.signature)
 
 
 def _query_mechanism(raw: bytes, query: tuple[Pair, ...]) -> frozenset[bytes] | None:
