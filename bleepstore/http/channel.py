@@ -84,7 +84,9 @@ class HTTPChannel(Protocol):
         transport = self.transport
         self.peer = transport.getPeer()
         self.host = transport.getHost()
-        self.client_host = getattr(self.peer, "host", None) or ""
+        host = getattr(self.peer, "host", None) or ""
+        # An IPv4 client of an IPv6 socket comes as ::ffff:192.0.2.7 (RFC 4291, 2.5.5.2).
+        self.client_host = host.removeprefix("::ffff:") if "." in host else host
         self.secure = ISSLTransport.providedBy(transport)
         set_no_delay = getattr(transport, "setTcpNoDelay", None)
         if set_no_delay is not None:

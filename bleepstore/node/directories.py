@@ -26,7 +26,9 @@ def make_directory(path: str, setting: str) -> None:
     except OSError as error:
         raise StartError(f"{setting}: cannot make {path}: {error.strerror}") from None
     if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-        raise StartError(f"{setting}: {path} cannot be written by this user")
+        here = os.statvfs(path).f_flag & os.ST_RDONLY  # as under systemd's ProtectSystem
+        whose = "on a read-only file system" if here else "by this user"
+        raise StartError(f"{setting}: {path} cannot be written {whose}")
 
 
 class DataLock:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest_twisted
 from twisted.internet import reactor
-from twisted.internet.endpoints import TCP4ServerEndpoint, UNIXServerEndpoint
+from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint, UNIXServerEndpoint
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.internet.ssl import KeyPair
 from twisted.internet.threads import deferToThread
@@ -170,6 +170,25 @@ async def test_tls() -> None:
         pattern + b"0",
     ]
     assert secure == [True, True]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_client_of_a_socket_for_both_protocols_has_its_own_address() -> None:
+    hosts: list[str] = []
+
+    def handle(request: Request) -> None:
+        hosts.append(request.client_host)
+        request.respond(200, [], b"hello")
+
+    def talk(port: IListeningPort) -> bytes:
+        with connected(port) as client:
+            client.sendall(head("GET", "/", "Connection: close"))
+            return to_the_end(client)
+
+    endpoint = TCP6ServerEndpoint(reactor, 0, interface="::ffff:127.0.0.1")
+    async with serving(handle, endpoint) as port:
+        assert (await deferToThread(talk, port)).endswith(b"hello")
+    assert hosts == ["127.0.0.1"]
 
 
 @pytest_twisted.ensureDeferred
