@@ -108,14 +108,18 @@ class IncomingFile:
         """Verify it, make it durable, and give its path under its final name.
 
         :raises SnapshotBroken: it is not what was announced, and is removed.
-        :raises OSError:
+        :raises OSError: it could not be synced, and is removed; or not be named.
         """
         if self._length != self._size:
             raise SnapshotBroken(f"{self._length} bytes have arrived, and not {self._size}")
         if self._state.digest() != self._digest:
             os.unlink(self._part)
             raise SnapshotBroken("what has arrived has another digest")
-        sync_file(self._descriptor)
+        try:
+            sync_file(self._descriptor)
+        except OSError:
+            os.unlink(self._part)  # a later sync would succeed without what this one left out
+            raise
         path = os.path.join(self._directory, f"{self._digest.hex()}{RECEIVED}")
         os.rename(self._part, path)
         sync_directory(self._directory)

@@ -14,6 +14,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
+from bleepstore.cluster import snapshot_receipt
 from bleepstore.cluster.peer_boxes import write_box
 from bleepstore.cluster.peer_commands import SnapshotBroken, SnapshotRefused
 from bleepstore.cluster.peer_hello import SNAPSHOT
@@ -355,6 +356,29 @@ def test_what_was_received_and_told_to_nobody_goes_at_the_start(tmp_path: Path) 
     nodes = Nodes(tmp_path, "a")
     assert list(directory.iterdir()) == []
     nodes.stop()
+
+
+def test_a_part_that_could_not_be_synced_is_sent_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is in the page cache has its digest still, and the next sync would succeed."""
+    data = b"whole"
+    digest = hashlib.sha256(data).digest()
+
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    file = IncomingFile(str(tmp_path), len(data), digest)
+    file.open()
+    file.write(0, data)
+    with monkeypatch.context() as patch:
+        patch.setattr(snapshot_receipt, "sync_file", fail)
+        with pytest.raises(OSError, match="error"):
+            file.finish()
+    file.close()
+    again = IncomingFile(str(tmp_path), len(data), digest)
+    assert again.open() == 0
+    again.close()
 
 
 def test_a_part_that_is_longer_than_the_whole_is_begun_anew(tmp_path: Path) -> None:
