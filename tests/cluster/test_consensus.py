@@ -483,6 +483,28 @@ def test_a_snapshot_that_fails_ends_nothing_and_is_tried_again(
     assert node.fatal == []
 
 
+def test_a_snapshot_has_the_members_as_of_its_index_and_not_those_that_may_never_be(
+    world: World,
+) -> None:
+    world.settings = replace(SETTINGS, tail_entries=0)
+    world.add(*ALL)
+    world.add("d", first=())
+    leader = world.leader
+    world.run(leader.consensus.propose(b"one"))
+    for other in ALL:
+        if other != leader.id:
+            world.network.cut.add((other, leader.id))
+    adding = world.start(leader.consensus.add_member("d", "d:1"))
+    world.until(lambda: any(peer.id == "d" for peer in leader.consensus.status().peers))
+    world.run(leader.consensus.take_snapshot())
+    newest = leader.snapshots.newest()
+    assert newest is not None
+    assert {member.id for member in newest[0].members.nodes} == set(ALL)
+    assert leader.log.state().snapshot == newest[0]
+    world.network.cut.clear()
+    world.result(adding)
+
+
 def test_the_log_keeps_what_the_state_has_not_synced_whatever_a_snapshot_has(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

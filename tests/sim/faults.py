@@ -40,6 +40,7 @@ class Faults:
         self._new_node = new_node
         self._numbers = count(len(around.nodes) + 1)
         self._reigns = False
+        self._founder_lost = False
         around.invariants.elected = self._elected
         self._acts: dict[str, Callable[[], None]] = {
             "kill": self._kill,
@@ -333,6 +334,9 @@ class Faults:
         """A voter loses its disk while others have missed what it had helped to decide; then it
         meets them, without those who know better: together they would be a majority."""
         around = self._around
+        if around.scenario.nodes == 1:
+            await self._lost_founder()
+            return
         leader = self._leader()
         voters = leader.members.voters
         if not leader.leads or len(voters) < 3 or self._wiped():
@@ -354,6 +358,49 @@ class Faults:
         self._cut(f"{', '.join(ours)} are cut off", self._both_ways(ours, [*away, lost]), 5)
         for each in away:
             self._join(each, lost)
+
+    async def _lost_founder(self) -> None:
+        """The node that began the cluster alone loses its disk, and is let in again.  What it is
+        told first, and whoever joins later, is of a time when one of its name was the only voter,
+        and had the log that is lost."""
+        founder, leader = self._around.nodes["n1"], self._leader()
+        if self._founder_lost or not leader.leads:
+            return
+        if len(leader.members.voters) < 3:
+            self._add()
+            return
+        self._founder_lost = True
+        if leader is founder:
+            to = self._dice.choice(sorted(leader.members.voters - {founder.id}))
+            self._ask(leader, f"hand over to {to}", "transfer_leadership", to)
+            if not await self._comes(lambda: self._leader() is not founder, 4):
+                return
+        founder.kill()  # with its old configuration an empty disk would begin another cluster
+        if not await self._comes(lambda: self._is_removed(founder), 5) or not self._reigns:
+            return
+        founder.join_anew()
+        leader = self._leader()
+        self._ask(leader, f"add {founder.id}", "add_member", founder.id, founder.id)
+        if await self._comes(lambda: founder.members.voters == {founder.id}, 4):
+            others = [each for each in self._around.nodes if each != founder.id]
+            cuts = [(each, founder.id) for each in others]
+            self._cut(f"{founder.id} is told no more for now", cuts, 1)
+        if not await self._comes(lambda: founder.id in self._leader().members.voters, 6):
+            return
+        self._ask(self._leader(), f"hand over to {founder.id}", "transfer_leadership", founder.id)
+        if await self._comes(lambda: founder.leads, 3):
+            self._add()
+
+    def _is_removed(self, node: Node) -> bool:
+        """Whether that is committed; if it is not even begun, a leader is asked for it."""
+        leader = self._leader()
+        if leader.core is None or not leader.leads:
+            return False
+        if leader.members.get(node.id) is None:
+            return leader.core.members_index <= leader.core.commit
+        if self._dice.random() < 0.002:  # once or twice a second
+            self._ask(leader, f"remove {node.id}", "remove_member", node.id)
+        return False
 
     async def replace_wiped(self) -> None:
         """What an operator does about a lost disk: remove the node, and let it join anew."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from bleepstore.cluster import changes, founding
 from bleepstore.metadata import sessions
 from bleepstore.raft import following, leading, quorum, reads, replica
-from bleepstore.raft.messages import Message, Vote
+from bleepstore.raft.messages import Members, Message, Vote
 from bleepstore.raft.problems import ChangeInProgress
 
 
@@ -62,6 +62,10 @@ async def _no_log(self: changes.Changes, node: str, address: str, deadline: floa
     return ""
 
 
+def _by_name(self: replica.Replica, members: Members) -> bool:
+    return self.id in members.voters
+
+
 class Mutant(NamedTuple):
     """A defect.
 
@@ -97,6 +101,9 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "a first member begins without having met the others": Mutant(
         "lost disks", ((founding.Founding, "agree", _alone),)
+    ),
+    "a node votes as what it was before it lost its log": Mutant(
+        "lost disks", ((replica.Replica, "votes_among", _by_name),)
     ),
     "a node is added without the id of its log": Mutant(
         "lost disks", ((changes.Changes, "_log_of", _no_log),)

@@ -122,7 +122,7 @@ KINDS: dict[str, Kind] = {
         weights={"power cut": 5, "kill": 3, "blackout": 3, "slow disk": 4, "full disk": 2},
     ),
     "lost disks": Kind(
-        nodes=(2, 2, 3, 3, 5),
+        nodes=(1, 1, 2, 2, 3, 3, 5),
         pauses=(0.1, 0.2),
         paces=(2.0,),
         weights={**dict.fromkeys(FAULTS, 0.0), "lost disk": 10, "add": 2, "kill": 0.2},
@@ -188,10 +188,11 @@ class Scenario:
         for needed in ("heal", "contested entry", "rival changes", "lost disk"):
             weights[needed] = FAULTS[needed] * kind.weights.get(needed, 1)
         lease_reads = dice.choice(kind.lease_reads)
+        nodes = dice.choice(kind.nodes)
         return cls(
             seed=seed,
             kind=name,
-            nodes=dice.choice(kind.nodes),
+            nodes=nodes,
             clients=dice.choice((3, 4, 5)),
             pause=dice.choice(kind.pauses),
             drift=dice.choice((0.0, 0.02, 0.1) if lease_reads else (0.0, 0.1, 0.6)),
@@ -199,7 +200,8 @@ class Scenario:
             duration=dice.choice((15.0, 20.0)),
             snapshot_interval=dice.choice((10, 40, 40, 1000)),
             sync_time=dice.choice(kind.sync_times),
-            max_entries=kind.max_entries,
+            # One that began alone is met again by what it wrote then, entry by entry.
+            max_entries=kind.max_entries if nodes > 1 else 1,
             keys=kind.keys,
             reading=kind.reading,
             lease_reads=lease_reads,
