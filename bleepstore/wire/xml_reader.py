@@ -37,14 +37,16 @@ class Element(Struct, frozen=True):
     attributes: Mapping[str, str]
 
 
-def parse_xml(body: bytes, root: str) -> Element:
+def parse_xml(body: bytes, root: str, elements: int = MAX_ELEMENTS) -> Element:
     """Read a document.
 
     :param root: the local name its root must have.
+    :param elements: how many there may be: each costs more than a microsecond, and documents are
+        read before their requests are authorised.
     :raises MalformedXML: not well-formed XML in UTF-8 or UTF-16, a document type, too deep, too
         many elements, another root.
     """
-    builder = _Builder()
+    builder = _Builder(elements)
     # The encoding is fixed (a byte order mark may still say UTF-16): whatever a declaration
     # says, no codec of Python is ever looked up.
     parser = expat.ParserCreate("utf-8", namespace_separator=" ")
@@ -66,14 +68,14 @@ def parse_xml(body: bytes, root: str) -> Element:
 class _Builder:
     """Collects expat's events; an exception in a handler ends the parse."""
 
-    def __init__(self) -> None:
+    def __init__(self, elements: int) -> None:
         self.root: Element | None = None
-        self._count = 0
+        self._left = elements
         self._open: list[tuple[str, list[str], list[Element], dict[str, str]]] = []
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        self._count += 1
-        if self._count > MAX_ELEMENTS or len(self._open) >= MAX_DEPTH:
+        self._left -= 1
+        if self._left < 0 or len(self._open) >= MAX_DEPTH:
             raise MalformedXML
         if attributes:
             attributes = {key.rpartition(" ")[2]: value for key, value in attributes.items()}

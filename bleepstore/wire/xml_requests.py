@@ -35,6 +35,9 @@ from bleepstore.wire.xml_reader import (
 
 MAX_DELETES = 1000
 
+_FEW = 1000
+"""Elements of a document that has no long lists."""
+
 _CHECKSUMS = {"Checksum" + algorithm.value: algorithm for algorithm in ChecksumAlgorithm}
 _PERMISSIONS = {permission.value: permission for permission in Permission}
 
@@ -65,7 +68,7 @@ def parse_create_bucket(body: bytes) -> str:
     """
     if not body:
         return ""
-    found = members(parse_xml(body, "CreateBucketConfiguration"), _BUCKET)
+    found = members(parse_xml(body, "CreateBucketConfiguration", _FEW), _BUCKET)
     for name in ("Location", "Bucket", "Tags"):
         if name in found:
             raise errors.NotImplemented(
@@ -84,7 +87,7 @@ def parse_delete(body: bytes) -> DeleteRequest:
     """
     if not body:
         raise MissingRequestBodyError
-    root = parse_xml(body, "Delete")
+    root = parse_xml(body, "Delete", _FEW + MAX_DELETES * (1 + len(_DELETED)))
     require_no_text(root)
     targets = []
     quiet: bool | None = None
@@ -168,7 +171,7 @@ def parse_access_control_policy(body: bytes) -> RequestedAcl:
     :raises UnresolvableGrantByEmailAddress: an empty e-mail address.
     """
     try:
-        found = members(parse_xml(body, "AccessControlPolicy"), _POLICY)
+        found = members(parse_xml(body, "AccessControlPolicy", _FEW), _POLICY)
         granted = found.get("AccessControlList")
         owner = found.get("Owner")
         if granted is None or owner is None or len(granted.children) > MAX_GRANTS:

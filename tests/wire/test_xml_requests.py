@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from bleepstore import errors
 from bleepstore.model.acl import ALL_USERS, Permission
 from bleepstore.model.checksums import ChecksumAlgorithm
 from bleepstore.model.commands import CompletedPart, DeleteTarget
+from bleepstore.wire import xml_reader
 from bleepstore.wire.grants import RequestedAcl, RequestedGrant
 from bleepstore.wire.xml_reader import MAX_BODY, MAX_COMPLETE_BODY, parse_xml
 from bleepstore.wire.xml_requests import (
@@ -323,6 +325,43 @@ def test_depth_and_number_of_elements_are_bounded() -> None:
     assert len(parse_xml(b"<a>" + b"<b/>" * 99_999 + b"</a>", "a").children) == 99_999
     with pytest.raises(errors.MalformedXML):
         parse_xml(b"<a>" + b"<b/>" * 100_000 + b"</a>", "a")
+    assert len(parse_xml(b"<a><b/><b/></a>", "a", 3).children) == 2
+    with pytest.raises(errors.MalformedXML):
+        parse_xml(b"<a><b/><b/></a>", "a", 2)
+
+
+@pytest.mark.parametrize(
+    ("parse", "root", "most"),
+    [
+        (parse_create_bucket, "CreateBucketConfiguration", 1_000),
+        (parse_access_control_policy, "AccessControlPolicy", 1_000),
+        (parse_delete, "Delete", 7_000),
+    ],
+)
+def test_a_document_is_given_up_when_it_has_more_than_it_may_hold(
+    monkeypatch: pytest.MonkeyPatch, parse: Callable[[bytes], object], root: str, most: int
+) -> None:
+    """It is read before anybody knows whether its sender may ask for anything."""
+    ended = 0
+    end = xml_reader._Builder.end
+
+    def count(builder: Any, name: str) -> None:
+        nonlocal ended
+        ended += 1
+        end(builder, name)
+
+    monkeypatch.setattr(xml_reader._Builder, "end", count)
+    with pytest.raises(errors.StoreError):
+        parse(f"<{root}>{'<a/>' * 90_000}</{root}>".encode())
+    assert 0 < ended <= most
+
+
+def test_a_delete_of_1000_objects_with_all_conditions_is_taken() -> None:
+    one = (
+        "<Object><Key>k</Key><VersionId>null</VersionId><ETag>e</ETag><Size>1</Size>"
+        "<LastModifiedTime>2026-01-01T00:00:00Z</LastModifiedTime></Object>"
+    )
+    assert len(parse_delete(f"<Delete>{one * 1000}<Quiet>true</Quiet></Delete>".encode()).targets)
 
 
 PIECES = st.lists(
