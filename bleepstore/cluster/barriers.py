@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from heapq import heappop, heappush
+from math import inf
 
 from twisted.internet.defer import Deferred
 
@@ -53,6 +54,7 @@ class Barriers:
         self._asked: dict[int, list[_Group]] = {}
         self._confirmed: list[tuple[int, int, list[_Group]]] = []
         self._stopped = False
+        self._passed_at = -inf
         self.rounds = 0
         self.passed = 0
 
@@ -71,6 +73,10 @@ class Barriers:
         waiting: Deferred[None] = Deferred()
         self._fresh.waiting.append(waiting)
         return waiting
+
+    def passed_within(self, seconds: float) -> bool:
+        """Whether any was passed in the last so many seconds."""
+        return self._now() - self._passed_at <= seconds
 
     @property
     def due(self) -> bool:
@@ -134,6 +140,7 @@ class Barriers:
         self._again.clear()
 
     def _open(self, groups: list[_Group]) -> None:
+        self._passed_at = self._now()
         for group in groups:
             self.passed += len(group.waiting)
             group.open()

@@ -49,6 +49,12 @@ LOST = (
     "the cluster, set cluster.join in place of cluster.peers, and add it again"
 )
 
+LATELY = 10.0
+"""Seconds for which a node is taken to keep up, once it did: longer than elections take."""
+
+SOON = 2.0
+"""Seconds within which one that keeps up has what the others have."""
+
 NOBODY = Members()
 
 _log = Logger()
@@ -299,6 +305,20 @@ class Consensus:
     async def _once_begun(self, ask: Callable[..., Deferred[T]], *args: object) -> T:
         await self._when_begun(self._around.settings.decision)
         return await ask(*args)
+
+    async def keeps_up(self) -> bool:
+        """Whether this node has lately had all that was acknowledged, or soon has.
+
+        One that has just started, or received a snapshot, may know its leader long before reads of
+        it can be answered.
+        """
+        if self._barriers.passed_within(LATELY):
+            return True
+        try:
+            await self._barrier().addTimeout(SOON, self._around.clock)
+        except (ServiceUnavailable, TimedOut):
+            return False
+        return True
 
     def status(self) -> ConsensusStatus:
         """See :class:`IConsensus`."""

@@ -61,12 +61,14 @@ class ClusterParts(Struct, frozen=True):
     async def check(self) -> Mapping[str, str]:
         """The part ``cluster`` of ``/health``.
 
-        :raises Unusable: there is no leader, or this node is no member.
+        :raises Unusable: there is no leader, or this node is no member, or does not keep up.
         """
         status = self.consensus.status()
         told = {"role": status.role, "leader": status.leader, "term": str(status.term)}
         if not status.leader or status.role == "joining":
             raise Unusable(**told)
+        if not await self.consensus.keeps_up():
+            raise Unusable(**told, caught_up="no")
         return told
 
 

@@ -112,3 +112,15 @@ def test_a_stop_refuses_all(world: World) -> None:
 def test_an_answer_to_nothing_that_was_asked_does_nothing(world: World) -> None:
     world.barriers.answered(99, 5, 5)
     assert len(world.barriers) == 0
+
+
+def test_it_is_known_when_one_was_passed_last(world: World) -> None:
+    barriers = world.barriers
+    assert not barriers.passed_within(1000)
+    world.wait()
+    barriers.answered(barriers.ask(), 10, 9)
+    assert not barriers.passed_within(1000), "confirmed, but not applied"
+    barriers.applied(10)
+    world.now += 3
+    assert barriers.passed_within(3)
+    assert not barriers.passed_within(2)

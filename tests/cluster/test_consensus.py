@@ -317,6 +317,24 @@ def test_a_barrier_holds_back_who_reads_what_is_not_applied_yet(world: World) ->
     assert follower.commands == [b"x"]
 
 
+def test_a_node_keeps_up_once_reads_of_it_are_answered(world: World) -> None:
+    world.add(*ALL)
+    late = world.follower
+    assert world.run(late.consensus.keeps_up())
+    late.machine.held = held = Deferred()
+    world.run(world.leader.consensus.propose(b"x"))
+    assert world.run(late.consensus.keeps_up(), patience=0.1), "it did a moment ago"
+    world.go_on(11)
+    assert late.consensus.status().leader
+    assert not world.run(late.consensus.keeps_up())
+    late.machine.held = None
+    held.callback(None)
+    assert world.run(late.consensus.keeps_up())
+    world.network.isolate(late.id)
+    world.go_on(11)
+    assert not world.run(late.consensus.keeps_up())
+
+
 def test_a_leader_that_was_replaced_serves_no_read(world: World) -> None:
     world.add(*ALL)
     old = world.leader

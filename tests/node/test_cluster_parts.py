@@ -17,15 +17,19 @@ from tests.objectstore.driving import run
 
 
 class Consensus:
-    def __init__(self, status: ConsensusStatus) -> None:
+    def __init__(self, status: ConsensusStatus, keeping_up: bool) -> None:
         self._status = status
+        self._keeping_up = keeping_up
+
+    async def keeps_up(self) -> bool:
+        return self._keeping_up
 
     def status(self) -> ConsensusStatus:
         return self._status
 
 
-def parts(**changes: Any) -> ClusterParts:
-    consensus = cast(Any, Consensus(replace(STATUS, **changes)))
+def parts(keeping_up: bool = True, **changes: Any) -> ClusterParts:
+    consensus = cast(Any, Consensus(replace(STATUS, **changes), keeping_up))
     return ClusterParts(cast(Any, None), consensus, (), ())
 
 
@@ -39,6 +43,13 @@ def test_without_a_leader_or_a_cluster_it_is_not(changes: dict[str, str]) -> Non
     with pytest.raises(Unusable) as caught:
         run(parts(**changes).check())
     assert caught.value.details["role"] == changes["role"]
+
+
+def test_one_that_has_not_caught_up_is_not() -> None:
+    with pytest.raises(Unusable) as caught:
+        run(parts(keeping_up=False, role="follower").check())
+    assert caught.value.details["leader"] == "node-1"
+    assert caught.value.details["caught_up"] == "no"
 
 
 def test_only_the_leader_leads() -> None:
