@@ -70,14 +70,14 @@ def serve(kind: str, size: int, path: str) -> None:
         factory = HTTPFactory(
             lambda request: request.respond(200, FIELDS, body),
             Limits(),
-            reactor,  # type: ignore[arg-type]
+            reactor,
         )
     else:
         factory = HTTPFactory(running(large(path)), Limits(), reactor)  # type: ignore[arg-type]
-    port = reactor.listenTCP(0, factory, interface="127.0.0.1")  # type: ignore[attr-defined]
+    port = reactor.listenTCP(0, factory, interface="127.0.0.1")
     print(port.getHost().port, flush=True)
     reactor.callInThread(wait_for_the_end)  # type: ignore[attr-defined]
-    reactor.run()  # type: ignore[attr-defined]
+    reactor.run()
 
 
 def wait_for_the_end() -> None:

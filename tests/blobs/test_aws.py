@@ -67,7 +67,7 @@ class TestOnMoto(InPlaceContract):
     """Moto lets conditions pass that S3 decides: If-Match of CompleteMultipartUpload, and
     x-amz-copy-source-if-match.  What depends on them is left to the other server."""
 
-    test_a_source_that_has_changed_is_not_copied = None  # type: ignore[assignment]
+    test_a_source_that_has_changed_is_not_copied = None
 
     @pytest.mark.parametrize("size", [10])
     @pytest_twisted.ensureDeferred

@@ -36,7 +36,7 @@ class TestContract(InPlaceContract):
             run(store.start())
         return stores
 
-    test_a_locator_reads_its_own_bytes_or_none = None  # type: ignore[assignment]
+    test_a_locator_reads_its_own_bytes_or_none = None
     """What was read once is served although the cloud has let go of it: see below."""
 
 

@@ -30,7 +30,7 @@ def child(directory: str) -> None:
     from twisted.internet import reactor
 
     threads = ReactorThreads(reactor, 3)  # type: ignore[arg-type]  # the module is the reactor
-    clock: IReactorTime = reactor  # type: ignore[assignment]
+    clock: IReactorTime = reactor
 
     async def compact(log: SqliteLog, mark: SnapshotMark) -> None:
         await log.compact(mark)
@@ -61,8 +61,8 @@ def child(directory: str) -> None:
         running: Deferred[Any] = Deferred.fromCoroutine(main())
         running.addErrback(lambda failure: os.write(2, failure.getTraceback().encode()))
 
-    reactor.callWhenRunning(run)  # type: ignore[attr-defined]
-    reactor.run()  # type: ignore[attr-defined]
+    reactor.callWhenRunning(run)
+    reactor.run()
 
 
 def test_what_was_promised_survives_a_kill(tmp_path: Path) -> None:

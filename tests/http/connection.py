@@ -163,7 +163,7 @@ class Connection:
         self.factory = factory
         self.transport = MemoryTransport(capacity)
         self.channel: HTTPChannel = factory.buildProtocol(None)
-        self.channel.makeConnection(self.transport)  # type: ignore[arg-type]
+        self.channel.makeConnection(self.transport)
         self._unread = b""
 
     def send(self, data: bytes) -> None:

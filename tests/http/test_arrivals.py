@@ -62,7 +62,7 @@ class Crowd:
         for one in (ours, client):
             one.setblocking(False)
         protocol = kind(name, self.told)
-        connection = Connection(ours, protocol, self.reactor)  # type: ignore[arg-type]
+        connection = Connection(ours, protocol, self.reactor)
         connection.connected = 1
         connection.startReading()
         self.arrivals.join(connection)

@@ -27,7 +27,7 @@ class Pair:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 * 1024)
             one.setblocking(False)
         self.reactor = NotingReactor()
-        self.connection = Connection(ours, Protocol(), self.reactor)  # type: ignore[arg-type]
+        self.connection = Connection(ours, Protocol(), self.reactor)
         self.connection.connected = 1
         self.drained = 0
         self.outbound = outbound_for(

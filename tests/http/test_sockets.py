@@ -32,7 +32,7 @@ async def serving(
     endpoint: IStreamServerEndpoint | None = None,
     wrap: Callable[[HTTPFactory], Any] = lambda factory: factory,
 ) -> AsyncIterator[IListeningPort]:
-    factory = HTTPFactory(handler, Limits(), reactor)  # type: ignore[arg-type]
+    factory = HTTPFactory(handler, Limits(), reactor)
     if endpoint is None:
         endpoint = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
     port = await endpoint.listen(wrap(factory))

@@ -40,7 +40,7 @@ def main() -> None:
     factory = DNSServerFactory(clients=[Table(Path(path), name.encode())])
     reactor.listenUDP(53, dns.DNSDatagramProtocol(factory))  # type: ignore[attr-defined]
     print("answers", flush=True)
-    reactor.run()  # type: ignore[attr-defined]
+    reactor.run()
 
 
 if __name__ == "__main__":

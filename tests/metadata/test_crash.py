@@ -29,7 +29,7 @@ def child(path: str, name: str) -> None:
     from twisted.internet import reactor
 
     threads = ReactorThreads(reactor, 3)  # type: ignore[arg-type]  # the module is the reactor
-    clock: IReactorTime = reactor  # type: ignore[assignment]
+    clock: IReactorTime = reactor
 
     async def client(store: SqliteMetadata, number: int) -> None:
         serial = 0
@@ -47,8 +47,8 @@ def child(path: str, name: str) -> None:
         for number in range(CLIENTS):
             Deferred.fromCoroutine(client(store, number))
 
-    reactor.callWhenRunning(lambda: Deferred.fromCoroutine(main()))  # type: ignore[attr-defined]
-    reactor.run()  # type: ignore[attr-defined]
+    reactor.callWhenRunning(lambda: Deferred.fromCoroutine(main()))
+    reactor.run()
 
 
 def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:

@@ -59,8 +59,8 @@ async def test_copies_that_are_made_while_threads_apply_are_each_of_one_index(
 ) -> None:
     threads = ReactorThreads(reactor, 3)  # type: ignore[arg-type]  # the module is the reactor
     await threads.start()
-    replica = MetadataReplica(ReplicaFile(tmp_path / "m.db"), reactor, threads)  # type: ignore[arg-type]
-    other = MetadataReplica(ReplicaFile(tmp_path / "other.db"), reactor, threads)  # type: ignore[arg-type]
+    replica = MetadataReplica(ReplicaFile(tmp_path / "m.db"), reactor, threads)
+    other = MetadataReplica(ReplicaFile(tmp_path / "other.db"), reactor, threads)
     entries = history()
     dice = random.Random(1)
     taken: list[tuple[int, str]] = []

@@ -199,7 +199,7 @@ class Node:
         def give(result: T | Failure) -> None:
             if not answer.called:
                 life.open.remove(answer)
-                answer.callback(result)  # type: ignore[arg-type]  # a Failure is passed on
+                answer.callback(result)  # a Failure is passed on
 
         life.clock.run(lambda: Deferred.fromCoroutine(put()).addBoth(give))
         return answer
