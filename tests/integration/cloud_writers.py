@@ -7,10 +7,11 @@ import random
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tests.fakes.fault_proxy import USUAL, Fault, FaultProxy, Script, Seeded
 from tests.integration.cluster import eventually
 from tests.integration.daemon import Daemon
 
@@ -71,6 +72,70 @@ class Writers:
                 found = None
             assert found in bodies, f"{key}: {len(found or b'')} bytes, of {len(bodies)}"
             self.allowed[key] = [found]
+
+
+class Place(Protocol):
+    """A gateway, a cloud, and what can go wrong between the two."""
+
+    front: Daemon
+    proxy: FaultProxy
+
+    def client(self) -> Any:
+        """A client of the gateway, which sends nothing again."""
+
+    def shown(self) -> Mapping[str, int]:
+        """The objects that the cloud shows: key → bytes."""
+
+
+def require_nothing_lost_in_a_failing_network(place: Place, seed: int, writes: int) -> None:
+    """Eight writers go on while every fourth request to the cloud fails, now early and now late.
+
+    :param seed: of the faults.
+    :param writes: of each writer.
+    """
+    s3 = place.client()
+    s3.create_bucket(Bucket="bucket")
+    writers = Writers()
+    faults = (*USUAL, Fault("reset_request", at=300_000), Fault("truncate", at=0))
+    place.proxy.plan = Seeded(seed, 0.25, faults, in_a_row=9)
+    with ThreadPoolExecutor(8) as pool:
+        for each in [pool.submit(writers.write, s3, n, 1, writes) for n in range(8)]:
+            each.result(timeout=300)
+    assert len(place.proxy.happened) > 50
+    place.proxy.plan = Script(())
+    writers.check(s3)
+    require_what_is_indexed(s3, writers, place.shown)
+    print(f"{len(place.proxy.happened)} faults, {writers.refused} of {8 * writes} writes refused")
+
+
+def require_nothing_lost_in_crashes(place: Place, seed: int, least: int) -> None:
+    """The gateway is killed at random instants, while the network fails, and started again.
+
+    :param seed: of the instants.
+    :param least: writes that must be acknowledged for it to mean something.
+    """
+    s3 = place.client()
+    s3.create_bucket(Bucket="bucket")
+    writers = Writers()
+    dice = random.Random(seed)
+    for round_number in range(6):
+        place.proxy.plan = Seeded(round_number, 0.1, USUAL)
+        killed = threading.Event()
+        with ThreadPoolExecutor(6) as pool:
+            running = [pool.submit(writers.write, s3, n, round_number, 12) for n in range(6)]
+            killed.wait(dice.uniform(0.2, 1.5))
+            place.front.kill()
+            for each in running:
+                each.result(timeout=120)
+        place.proxy.plan = Script(())
+        s3.close()
+        place.proxy.drain()
+        place.front.start()
+        s3 = place.client()
+        writers.check(s3)
+    require_what_is_indexed(s3, writers, place.shown)
+    assert writers.acknowledged > least
+    print(f"{writers.acknowledged} acknowledged, {writers.refused} not")
 
 
 def require_what_is_indexed(

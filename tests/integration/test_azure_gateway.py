@@ -10,7 +10,6 @@ import hashlib
 import random
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,13 +20,13 @@ import pytest
 from botocore.config import Config
 
 from bleepstore.blobs.azure_messages import listed_page
-from tests.fakes.fault_proxy import USUAL, Fault, FaultProxy, Script, Seeded
+from tests.fakes.fault_proxy import FaultProxy
 from tests.integration.azurite import CONTAINER, ask
 from tests.integration.backing import azure_settings
 from tests.integration.cloud_writers import (
-    Writers,
     require_little_memory,
-    require_what_is_indexed,
+    require_nothing_lost_in_a_failing_network,
+    require_nothing_lost_in_crashes,
 )
 from tests.integration.conftest import client_of
 from tests.integration.daemon import Daemon
@@ -209,42 +208,8 @@ def test_what_other_programs_have_put_is_indexed_and_replaced(world: World) -> N
 
 
 def test_no_acknowledged_write_is_lost_in_a_network_that_fails(world: World) -> None:
-    s3 = world.client()
-    s3.create_bucket(Bucket="bucket")
-    writers = Writers()
-    faults = (*USUAL, Fault("reset_request", at=300_000), Fault("truncate", at=0))
-    world.proxy.plan = Seeded(13, 0.25, faults, in_a_row=9)
-    with ThreadPoolExecutor(8) as pool:
-        for each in [pool.submit(writers.write, s3, n, 1, 12) for n in range(8)]:
-            each.result(timeout=300)
-    assert len(world.proxy.happened) > 50
-    world.proxy.plan = Script(())
-    writers.check(s3)
-    require_what_is_indexed(s3, writers, world.shown)
-    print(f"{len(world.proxy.happened)} faults, {writers.refused} of 96 writes refused")
+    require_nothing_lost_in_a_failing_network(world, seed=13, writes=12)
 
 
 def test_no_acknowledged_write_is_lost_in_a_crash(world: World) -> None:
-    """The gateway is killed at random instants, while the network fails, and started again."""
-    s3 = world.client()
-    s3.create_bucket(Bucket="bucket")
-    writers = Writers()
-    dice = random.Random(5)
-    for round_number in range(6):
-        world.proxy.plan = Seeded(round_number, 0.1, USUAL)
-        killed = threading.Event()
-        with ThreadPoolExecutor(6) as pool:
-            running = [pool.submit(writers.write, s3, n, round_number, 12) for n in range(6)]
-            killed.wait(dice.uniform(0.2, 1.5))
-            world.front.kill()
-            for each in running:
-                each.result(timeout=120)
-        world.proxy.plan = Script(())
-        s3.close()
-        world.proxy.drain()
-        world.front.start()
-        s3 = world.client()
-        writers.check(s3)
-    require_what_is_indexed(s3, writers, world.shown)
-    assert writers.acknowledged > 20
-    print(f"{writers.acknowledged} acknowledged, {writers.refused} not")
+    require_nothing_lost_in_crashes(world, seed=5, least=20)

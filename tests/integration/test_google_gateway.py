@@ -6,7 +6,6 @@ What a gateway has in common with any other server, the S3 tests say; they run b
 from __future__ import annotations
 
 import json
-import random
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,11 +16,13 @@ from urllib.request import urlopen
 import pytest
 from botocore.config import Config
 
-from tests.fakes.fault_proxy import PASS, USUAL, Fault, FaultProxy, Script, Seeded
+from tests.fakes.fault_proxy import PASS, Fault, FaultProxy, Script
 from tests.integration.backing import BUCKET, PREFIX, cloud_storage
 from tests.integration.cloud_writers import (
     Writers,
     require_little_memory,
+    require_nothing_lost_in_a_failing_network,
+    require_nothing_lost_in_crashes,
     require_what_is_indexed,
 )
 from tests.integration.conftest import client_of
@@ -119,45 +120,11 @@ def test_many_large_transfers_take_little_memory(world: World) -> None:
 
 
 def test_no_acknowledged_write_is_lost_in_a_network_that_fails(world: World) -> None:
-    s3 = world.client()
-    s3.create_bucket(Bucket="bucket")
-    writers = Writers()
-    faults = (*USUAL, Fault("reset_request", at=300_000), Fault("truncate", at=0))
-    world.proxy.plan = Seeded(11, 0.25, faults, in_a_row=9)
-    with ThreadPoolExecutor(8) as pool:
-        for each in [pool.submit(writers.write, s3, n, 1, 20) for n in range(8)]:
-            each.result(timeout=300)
-    assert len(world.proxy.happened) > 50
-    world.proxy.plan = Script(())
-    writers.check(s3)
-    require_what_is_indexed(s3, writers, world.shown)
-    print(f"{len(world.proxy.happened)} faults, {writers.refused} of 160 writes refused")
+    require_nothing_lost_in_a_failing_network(world, seed=11, writes=20)
 
 
 def test_no_acknowledged_write_is_lost_in_a_crash(world: World) -> None:
-    """The gateway is killed at random instants, while the network fails, and started again."""
-    s3 = world.client()
-    s3.create_bucket(Bucket="bucket")
-    writers = Writers()
-    dice = random.Random(3)
-    for round_number in range(6):
-        world.proxy.plan = Seeded(round_number, 0.1, USUAL)
-        killed = threading.Event()
-        with ThreadPoolExecutor(6) as pool:
-            running = [pool.submit(writers.write, s3, n, round_number, 12) for n in range(6)]
-            killed.wait(dice.uniform(0.2, 1.5))
-            world.front.kill()
-            for each in running:
-                each.result(timeout=120)
-        world.proxy.plan = Script(())
-        s3.close()
-        world.proxy.drain()
-        world.front.start()
-        s3 = world.client()
-        writers.check(s3)
-    require_what_is_indexed(s3, writers, world.shown)
-    assert writers.acknowledged > 30
-    print(f"{writers.acknowledged} acknowledged, {writers.refused} not")
+    require_nothing_lost_in_crashes(world, seed=3, least=30)
 
 
 def test_what_a_deletion_leaves_in_the_cloud_goes_after_a_crash(world: World) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import gc
 import os
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,30 +29,11 @@ from bleepstore.streams.expectations import Expectations
 from bleepstore.streams.ingest import Ingest, Ingested
 from tests.objectstore.driving import Running
 from tests.streams.stores import Payload
+from tests.streams.turns import HeldThreads
 
 T = TypeVar("T")
 BATCH = 100
 CALLS = ("pwritev", "fsync", "open", "mkdir")
-
-
-@implementer(ILane)
-class _Lane:
-    def __init__(self) -> None:
-        self.calls: deque[tuple[Deferred[Any], Callable[..., Any], tuple[object, ...]]] = deque()
-
-    def run(self, function: Callable[..., T], *args: object) -> Awaitable[T]:
-        deferred: Deferred[T] = Deferred()
-        self.calls.append((deferred, function, args))
-        return deferred
-
-    def step(self) -> None:
-        deferred, function, args = self.calls.popleft()
-        try:
-            result = function(*args)
-        except Exception as error:
-            deferred.errback(error)
-        else:
-            deferred.callback(result)
 
 
 @implementer(IThreads)
@@ -61,18 +41,18 @@ class AnyOrder:
     """Threads whose calls are made in an order that the test chooses, but in that of each lane."""
 
     def __init__(self) -> None:
-        self._lanes: list[_Lane] = []
+        self._lanes: list[HeldThreads] = []
 
     def run(self, function: Callable[..., T], *args: object) -> Awaitable[T]:
         return self.lane().run(function, *args)
 
     def lane(self) -> ILane:
-        lane = _Lane()
+        lane = HeldThreads()
         self._lanes.append(lane)
         return lane
 
     def go_on(self, choices: Iterator[int]) -> None:
-        while busy := [lane for lane in self._lanes if lane.calls]:
+        while busy := [lane for lane in self._lanes if lane.waiting]:
             busy[next(choices) % len(busy)].step()
 
 
