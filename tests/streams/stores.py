@@ -52,6 +52,7 @@ class Ledger:
     """Keeps blobs in a dict, and an account of every call.
 
     :ivar held: when it is set, writes wait for it.
+    :ivar pieces: in which the bytes of blobs were written.
     """
 
     def __init__(self, inline_small: bool = True, read_only: str = "") -> None:
@@ -60,6 +61,7 @@ class Ledger:
         self.calls: list[str] = []
         self.open_readers = 0
         self.unwritten = 0
+        self.pieces = 0
         self.held: Deferred[None] | None = None
         self.fail_write: Exception | None = None
         self.fail_finish: Exception | None = None
@@ -98,6 +100,7 @@ class _Writer:
     async def write(self, *data: bytes | memoryview) -> None:
         assert not self._busy, "writes overlap"
         assert sum(map(len, data)) <= 1 << 20
+        self._ledger.pieces += len(data)
         self._ledger.calls.append("write")
         self._busy = True
         try:

@@ -79,6 +79,16 @@ def body(request: pytest.FixtureRequest) -> bytes:
     return data
 
 
+def test_a_body_that_comes_in_tiny_pieces_is_not_kept_in_them() -> None:
+    """Each would cost many times its bytes."""
+    data = LARGE * 20
+    world = World()
+    ingested = world.take(Payload([data[at : at + 2] for at in range(0, len(data), 2)]))
+    assert (ingested.size, ingested.md5) == (len(data), hashlib.md5(data).hexdigest())
+    assert list(world.blobs.blobs.values()) == [data]
+    assert world.blobs.pieces <= 2 + len(data) / batches.TINY
+
+
 def assert_nothing_left(world: World) -> None:
     assert world.blobs.blobs == {}
     if "create" in world.blobs.calls:
