@@ -18,6 +18,7 @@ from twisted.internet.interfaces import IReactorTime
 from bleepstore.cluster.complaints import words_of
 from bleepstore.cluster.consensus_settings import ConsensusSettings
 from bleepstore.cluster.pauses import Pauses
+from bleepstore.cluster.peer_commands import WrongCluster, WrongNode
 from bleepstore.errors import ServiceUnavailable
 from bleepstore.interfaces.replication import ITransport, LostLog
 from bleepstore.raft.core import Raft
@@ -87,8 +88,9 @@ class Steps:
             return self._committed()
         progress = raft.progress(node)
         lacks = raft.last_index - (0 if progress is None else progress.match)
-        replicates = progress is not None and progress.state is ProgressState.REPLICATE
-        if not replicates or lacks > self._promote_within:
+        if progress is None or progress.state is not ProgressState.REPLICATE:
+            return LATER, f"{node} takes no entries yet; its log, or the leader's, may say why"
+        if lacks > self._promote_within:
             return LATER, f"{node} lacks {lacks} entries still"
         return self._change(raft.members.having(replace(member, voter=True)))
 
@@ -218,7 +220,8 @@ class Changes:
     async def _log_of(self, node: str, address: str, deadline: float) -> str:
         """The id of the log of a node that is to be added.
 
-        :raises ValueError: it is a member, with another log.
+        :raises ValueError: it is a member, with another log, or of another cluster; or another
+            node answers there.
         :raises ServiceUnavailable: it was not met in time.
         """
         while True:
@@ -226,6 +229,8 @@ class Changes:
                 met = await self._transport.meet(node, address)
             except LostLog as error:
                 raise ValueError(str(error)) from None
+            except (WrongCluster, WrongNode) as error:  # it would say the same again and again
+                raise ValueError(f"{node} was not met at {address}: {error}") from None
             except Exception as error:
                 reason = f"{node} was not met at {address}: {words_of(error)}"
             else:

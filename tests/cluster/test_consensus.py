@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from zope.interface.verify import verifyObject
 
+from bleepstore.cluster.peer_commands import WrongCluster, WrongNode
 from bleepstore.cluster.unusable import DamagedLog, UnusableLog
 from bleepstore.errors import ServiceUnavailable
 from bleepstore.interfaces.lifecycle import IPart
@@ -810,6 +811,30 @@ def test_a_member_is_removed_and_a_leader_hands_over_first(world: World) -> None
     with pytest.raises(ValueError, match="last voter"):
         world.run(new.consensus.remove_member(new.id))
     assert world.run(new.consensus.propose(b"alone"))
+
+
+@pytest.mark.parametrize("refusal", [WrongCluster("it belongs to x"), WrongNode("this is e")])
+def test_who_can_never_be_added_is_named_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch, refusal: Exception
+) -> None:
+    world.add(*ALL)
+
+    async def refuses(node_id: str, address: str) -> None:
+        raise refusal
+
+    leader = world.leader
+    monkeypatch.setattr(leader.transport, "meet", refuses)
+    with pytest.raises(ValueError, match=f"d was not met at d:1: {refusal}"):
+        world.run(leader.consensus.add_member("d", "d:1"), patience=1)
+
+
+def test_who_is_let_in_and_does_not_come_is_told_from_who_is_behind(world: World) -> None:
+    world.add(*ALL)
+    world.add("d", first=())
+    leader = world.leader
+    world.network.loses = lambda sender, to, message: to == "d"
+    with pytest.raises(ServiceUnavailable, match="d takes no entries yet; its log, or the leader"):
+        world.run(leader.consensus.add_member("d", "d:1"))
 
 
 def test_one_that_was_removed_and_does_not_know_it_is_named_by_the_others(world: World) -> None:
