@@ -52,8 +52,13 @@ Endpoint strings in `server.listen` are those of Twisted, for example:
 | `tcp:9000:interface=10.0.0.5` | one address |
 | `tcp6:9000` | all addresses, IPv6 and, where the system maps it, IPv4 |
 | `ssl:9443:privateKey=/etc/bleepstore/key.pem:certKey=/etc/bleepstore/cert.pem` | TLS |
+| … `:extraCertChain=/etc/bleepstore/chain.pem` | TLS with an authority's chain |
+| `ssl:9443:interface=\\:\\::privateKey=`… | TLS on all addresses, IPv6 too |
 | `systemd:domain=INET6:index=0` | the first socket of a systemd socket unit |
 | `unix:/run/bleepstore/s3.sock` | a UNIX socket |
+
+Of the file that `certKey` names the first certificate is sent alone. Colons of a value are escaped;
+in YAML's double quotes each backslash is written twice.
 
 The settings of `cluster` are for `metadata.engine: raft` alone; how a cluster is run is in
 [operations.md](operations.md#clusters). Without `cluster.tls` nodes speak to each other in plain

@@ -91,8 +91,30 @@ def listeners(server: ServerConfig, reactor: IReactorTCP) -> tuple[Listener, ...
                 reason = "systemd has passed no such socket; is its socket unit started?"
             raise StartError(f"server.listen: {description}: {reason}") from error
         scheme = "https" if split_endpoint(description)[0] in ("ssl", "tls") else "http"
+        if reason := certificates_left_out(description):
+            _log.warn("server.listen: {reason}", reason=reason)
         made.append(Listener(endpoint, scheme, description))
     return tuple(made)
+
+
+def certificates_left_out(description: str) -> str:
+    """Why clients may not trust an ``ssl:`` endpoint: of a file with a chain, which is what an ACME
+    client calls ``fullchain.pem``, Twisted sends the first certificate alone.
+
+    :return: empty if all are sent.
+    """
+    kind, _, given = split_endpoint(description)
+    path = given.get("certKey") or given.get("privateKey", "")
+    if kind != "ssl" or not path or "extraCertChain" in given:
+        return ""
+    with open(path, "rb") as file:
+        count = file.read().count(b"-----BEGIN CERTIFICATE-----")
+    if count < 2:
+        return ""
+    return (
+        f"the first of the {count} certificates in {path} is sent alone, and clients that lack the "
+        "others will not trust it: name a file that has the others by extraCertChain="
+    )
 
 
 @implementer(IPart)

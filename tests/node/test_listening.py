@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -20,6 +21,7 @@ from bleepstore.node.listening import (
     AddressEndpoint,
     Listener,
     Listening,
+    certificates_left_out,
     listeners,
     url_of,
 )
@@ -182,6 +184,28 @@ def test_an_endpoint_string_that_is_wrong_is_named(description: str, reason: str
         listeners(ServerConfig(listen=(description,)), reactor)
     assert str(caught.value).startswith(f"server.listen: {description}: {reason}")
     assert "\n" not in str(caught.value)
+
+
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\n...\n-----END CERTIFICATE-----\n"
+
+
+@pytest.mark.parametrize(
+    ("count", "endpoint", "warned"),
+    [
+        (1, "ssl:443:privateKey=/key.pem:certKey={path}", False),
+        (2, "ssl:443:privateKey=/key.pem:certKey={path}", True),
+        (2, "ssl:443:privateKey={path}", True),
+        (2, "ssl:443:privateKey=/key.pem:certKey={path}:extraCertChain=/chain.pem", False),
+        (2, "unix:{path}", False),
+    ],
+)
+def test_a_chain_of_which_the_first_is_sent_alone_is_noticed(
+    tmp_path: Path, count: int, endpoint: str, warned: bool
+) -> None:
+    path = tmp_path / "cert.pem"
+    path.write_text(CERTIFICATE * count)
+    reason = certificates_left_out(endpoint.format(path=path))
+    assert reason.startswith("the first of the 2 certificates in ") is warned
 
 
 def test_an_address_in_use_fails_in_the_deferred() -> None:
