@@ -216,6 +216,8 @@ class HTTPChannel(Protocol):
         try:
             head = self._input.take_head()
         except StoreError as error:
+            if self._input.is_tls:
+                self.factory.spoken_to_in_tls.make()
             self._refuse(error)
             return None
         if head is None and self._input and not self._watch.expects(self._head_out):

@@ -12,13 +12,13 @@ from twisted.internet.interfaces import (
     IReactorTime,
 )
 from twisted.internet.protocol import Factory
-from twisted.logger import Logger
 from zope.interface import implementer
 
 from bleepstore.errors import SlowDown
 from bleepstore.http.arrivals import Arrivals
 from bleepstore.http.body import READS
 from bleepstore.http.channel import HTTPChannel
+from bleepstore.http.complaints import Complaint
 from bleepstore.http.head import HeadParser
 from bleepstore.http.outbound import Departures
 from bleepstore.http.response import date_bytes, plain_refusal
@@ -28,11 +28,6 @@ from bleepstore.shares import Share
 
 SWEEP: Final = 1.0
 """Seconds between two looks at the deadlines of all connections; less if a time-out is short."""
-
-COMPLAINT: Final = 60.0
-"""Seconds between two lines of the log that say that there are too many connections."""
-
-_log: Final = Logger()
 
 
 @implementer(IProtocolNegotiationFactory)
@@ -54,6 +49,7 @@ class HTTPFactory(Factory):
     :param refuse: makes an error's response; plain text if not given.
     :param now: the wall clock, for Date; if not given, the reactor's seconds are.
     :ivar reads: what large bodies that arrive may take in one read.
+    :ivar spoken_to_in_tls: made where a client expects TLS of a port that has none.
     :ivar stopping: whether :meth:`stop` was called.
     """
 
@@ -79,8 +75,14 @@ class HTTPFactory(Factory):
         self.stopping = False
         self._channels: set[HTTPChannel] = set()
         self._refusals = max(16, limits.max_connections)
-        self._turned_away = 0
-        self._complained: float | None = None
+        self._crowded = Complaint(
+            reactor,
+            "There are more than {most} connections (server.max_connections): clients are told to "
+            "slow down",
+        )
+        self.spoken_to_in_tls: Final = Complaint(
+            reactor, "A client spoke TLS to a port of plain HTTP: it is to use http://"
+        )
         self._sweep: IDelayedCall | None = None
         self._cut: IDelayedCall | None = None
         self._stopped: list[Deferred[None]] = []
@@ -119,7 +121,7 @@ class HTTPFactory(Factory):
         if self.stopping:
             channel.abort()
         elif surplus > self._refusals:
-            self._complain()
+            self._crowded.make(most=self.limits.max_connections)
             channel.abort()
 
     def admit(self, channel: HTTPChannel) -> None:
@@ -128,24 +130,9 @@ class HTTPFactory(Factory):
         :raises SlowDown: there are too many still.
         """
         if len(self._channels) > self.limits.max_connections:
-            self._complain()
+            self._crowded.make(most=self.limits.max_connections)
             raise SlowDown
         channel.surplus = False
-
-    def _complain(self) -> None:
-        """Say that a client was turned away, unless the like was said within the minute: there is
-        no request that the access log could show."""
-        now = self.reactor.seconds()
-        if self._complained is not None and 0 <= now - self._complained < COMPLAINT:
-            self._turned_away += 1
-            return
-        more, self._turned_away, self._complained = self._turned_away, 0, now
-        _log.warn(
-            "There are more than {most} connections (server.max_connections): clients are told to "
-            "slow down{more}",
-            most=self.limits.max_connections,
-            more=f" ({more} more since the last such line)" if more else "",
-        )
 
     def disconnected(self, channel: HTTPChannel) -> None:
         """A connection is gone."""

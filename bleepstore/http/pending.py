@@ -8,6 +8,8 @@ from typing import Final
 from bleepstore.errors import BadRequest, RequestHeaderSectionTooLarge
 
 HEAD_END: Final = b"\r\n\r\n"
+TLS: Final = b"\x16\x03"
+"""How TLS begins: a record of a handshake, of version 3.x (RFC 8446, section 5.1)."""
 
 _BARE: Final = re.compile(rb"(?<!\r)\n|\r[^\n]")
 
@@ -32,6 +34,11 @@ class Pending:
     def __len__(self) -> int:
         return len(self._data)
 
+    @property
+    def is_tls(self) -> bool:
+        """Whether the client begins a handshake where a request should be."""
+        return self._data.startswith(TLS)
+
     def append(self, data: bytes) -> None:
         """More has arrived."""
         self._data += data
@@ -41,7 +48,8 @@ class Pending:
 
         One empty line before it is ignored (RFC 9112, section 2.2).
 
-        :raises BadRequest: a line ends otherwise than in CRLF, so that no end would ever be found.
+        :raises BadRequest: a line ends otherwise than in CRLF, or this is TLS, so that no end
+            would ever be found.
         :raises RequestHeaderSectionTooLarge: the end should have come.
         """
         data = self._data
@@ -55,6 +63,8 @@ class Pending:
             self._searched = 0
             self._skipped = False
             return head
+        if self.is_tls:
+            raise BadRequest("This port speaks plain HTTP, not TLS.")
         if len(data) > self._max_size:
             raise RequestHeaderSectionTooLarge
         if _BARE.search(data, max(0, self._searched - 1)) is not None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 from zope.interface.verify import verifyObject
 
 from bleepstore.errors import AccessDenied, IncompleteBody, InternalError, StoreError
@@ -497,6 +499,43 @@ def test_a_body_with_broken_coding_is_refused_by_read_and_ends_the_connection() 
 
 
 # Refusals
+
+
+def client_hello() -> bytes:
+    """What Python's ssl, which is OpenSSL, sends first."""
+    sent = ssl.MemoryBIO()
+    client = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), sent, server_hostname="a.b")
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    return sent.read()
+
+
+def test_tls_is_refused_at_once_where_it_is_not_spoken() -> None:
+    for hello in (client_hello(), b"\x16\x03\x01\x00\x05"):
+        for parts in ([hello], [hello[at : at + 1] for at in range(len(hello))]):
+            recorder = Recorder()
+            connection = Connection(recorder)
+            for part in parts:
+                connection.send(part)
+            response = connection.response()
+            assert (response.status, response.headers["connection"]) == (400, "close")
+            assert response.body.endswith(b"This port speaks plain HTTP, not TLS.\n")
+            assert recorder.requests == []
+
+
+def test_the_log_says_once_a_minute_that_a_client_spoke_tls() -> None:
+    with capturedLogs() as events:
+        first = Connection(Recorder())
+        for _ in range(3):
+            Connection(Recorder(), factory=first.factory).send(client_hello())
+        first.send(b"NONSENSE\r\n\r\n")
+        first.advance(61)
+        Connection(Recorder(), factory=first.factory).send(client_hello())
+    said = "A client spoke TLS to a port of plain HTTP: it is to use http://"
+    assert [(event["log_level"], formatEvent(event)) for event in events] == [
+        (LogLevel.warn, said),
+        (LogLevel.warn, f"{said} (2 more since the last such line)"),
+    ]
 
 
 def test_a_malformed_head_is_refused_by_the_injected_function_and_lingers() -> None:
