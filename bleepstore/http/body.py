@@ -22,6 +22,10 @@ NARROW: Final = 16 * 1024
 """Bytes of a body in chunks that are read at once while its chunks are small: to take apart 1 MiB
 of chunks of one byte takes a third of a second, in which nobody else is served."""
 
+TINY: Final = 4096
+"""Bytes of a piece that is joined to the one that waits before it: kept alone, it would cost many
+times its bytes."""
+
 HIGH_WATER: Final = 128 * 1024
 """Bytes that may wait for a reader; when there are more, the transport is paused.
 
@@ -186,7 +190,10 @@ class Body:
                 reader, self._reader = self._reader, None
                 reader.callback(chunk)
         elif chunk:
-            self._chunks.append(chunk)
+            if self._chunks and len(chunk) < TINY and len(self._chunks[-1]) < TINY:
+                self._chunks[-1] += chunk
+            else:
+                self._chunks.append(chunk)
             self._stored += len(chunk)
             if self._stored >= HIGH_WATER:
                 self._source.body_full()

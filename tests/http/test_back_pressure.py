@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from twisted.internet.defer import CancelledError
 
-from bleepstore.http.body import HIGH_WATER
+from bleepstore.http.body import HIGH_WATER, TINY
 from tests.http.connection import Connection, Recorder, Wait, head
 
 MIB = 1 << 20
@@ -45,6 +45,21 @@ def test_chunked_bodies_are_held_back_too() -> None:
         received += len(piece)
         connection.send_in_reads(65536)
     assert received == 64 * 65536
+
+
+def test_tiny_pieces_wait_together() -> None:
+    recorder = Recorder()
+    connection = Connection(recorder)
+    connection.send(head("PUT", "/", "Content-Length: 20000"))
+    sent = b"".join(b"%06d" % number for number in range(3000))
+    for at in range(0, len(sent), 2):
+        connection.send(sent[at : at + 2])
+    connection.send(bytes(2000))
+    pieces = []
+    while piece := Wait(recorder.last.body.read()).value:
+        pieces.append(piece)
+    assert b"".join(pieces) == sent + bytes(2000)
+    assert len(pieces) <= 1 + 20000 // TINY
 
 
 def test_a_read_that_waits_gets_what_arrives_uncopied() -> None:
