@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from bleepstore.errors import NoSuchBucket
 from bleepstore.interfaces.in_place import IInPlaceStore, ListedName
 from bleepstore.interfaces.metadata import IMetadataReader
 from bleepstore.model.names import is_valid_bucket_name
@@ -64,8 +65,19 @@ class Comparison:
                 where = self._store.key_of(listed.name)
                 if where is None or not is_valid_bucket_name(where[0]):
                     yield Drifted(Drift.UNKNOWN, "", "", listed.name)
+                elif where[0] not in known and await self._is_bucket(where[0]):
+                    known.add(where[0])  # of an owner whose keys are not configured any more
+                    async for drifted in self._compare(where[0]):
+                        yield drifted
                 elif where[0] not in known:
                     yield Drifted(Drift.UNKNOWN, *where, listed.name)
+
+    async def _is_bucket(self, name: str) -> bool:
+        try:
+            await self._metadata.get_bucket(name)
+        except NoSuchBucket:
+            return False
+        return True
 
     async def _buckets(self, owner_id: str) -> AsyncIterator[str]:
         after = ""

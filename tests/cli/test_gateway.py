@@ -85,6 +85,24 @@ def test_names_are_compared_in_whatever_order_the_cloud_lists_them(order: str) -
     ]
 
 
+def test_buckets_are_compared_whose_owners_keys_are_gone() -> None:
+    world = CloudWorld()
+    for key in ("changed", "kept", "missing"):
+        world.put(key, key.encode())
+    objects = world.cloud.objects
+    objects["bucket/changed"] = objects["other/key"] = objects["bucket/kept"]
+    del objects["bucket/missing"]
+    said = list[str]()
+    progress = gateway.Progress(io.StringIO(), 0)
+    run(compare(Comparison(world.metadata, world.native), [], world.clock, progress, said.append))
+    assert said == [
+        "changed\tbucket/changed",
+        "missing\tbucket/missing",
+        "unknown\tother/key",
+        "3 objects compared: 1 changed, 1 missing, 1 unknown",
+    ]
+
+
 def test_what_a_provider_refused_is_shown_and_does_no_harm_to_a_terminal() -> None:
     shown = io.StringIO()
     warnings = gateway.Warnings(shown, gateway.Progress(shown, 0))
