@@ -68,6 +68,8 @@ def complete_upload(tx: Transaction, command: CompleteUpload) -> Steps[Written]:
     content_id = add_content(tx, Manifest(tuple(extents), tuple(parts)))
     yield
     tx.execute("DELETE FROM uploads WHERE upload_id = ?", (command.upload_id,))
+    if upload.native:
+        tx.execute("DELETE FROM blobs WHERE blob_id = ?", (upload.native,))
     yield from publish(
         tx,
         bucket_id,

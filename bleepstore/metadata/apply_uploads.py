@@ -31,6 +31,8 @@ def create_upload(tx: Transaction, command: CreateUpload) -> Steps[Done]:
             encode_upload(upload),
         ),
     )
+    if upload.native:  # what a cloud keeps of it is no garbage
+        tx.execute("INSERT OR REPLACE INTO blobs VALUES (?, 1)", (upload.native,))
     return Done()
     yield  # a generator, as all apply functions are
 
@@ -95,4 +97,5 @@ def remove_upload(tx: Transaction, upload_id: str) -> Steps[None]:
         "DELETE FROM uploads WHERE upload_id = ? RETURNING record", (upload_id,)
     ).fetchall()
     if native := decode_upload(record).native:
+        tx.execute("DELETE FROM blobs WHERE blob_id = ?", (native,))
         tx.execute("INSERT INTO released VALUES (?)", (native,))

@@ -193,6 +193,31 @@ def test_what_the_cloud_keeps_of_an_upload_is_released_with_it(engine: Engine) -
     assert engine.released() == ["native-1", "native-2"]
 
 
+def test_what_the_cloud_keeps_of_an_upload_is_no_garbage_while_there_is_the_upload(
+    engine: Engine,
+) -> None:
+    """The sweeper asks, after each start, of uploads that earlier processes began."""
+    natives = ("completed", "aborted", "kept")
+    for native in natives:
+        engine.submit(upload(native, native=native))
+
+    def referenced() -> set[str]:
+        found: frozenset[str] = engine.turns.run(engine.store.referenced_blobs((*natives, "p1")))
+        return set(found)
+
+    assert referenced() == set(natives)
+    engine.submit(part(1, upload_id="completed", blob="p1"))
+    engine.submit(AbortUpload(at=1, bucket="bucket", key="big", upload_id="aborted"))
+    assert referenced() == {"completed", "kept", "p1"}
+    extents = (Extent(5 * MIB, LOCATOR),)
+    final = complete((1,), upload_id="completed", extents=extents, intent="completed")
+    engine.submit(record(final, intent_id="completed", key="big"))
+    assert referenced() == {"completed", "kept", "p1"}, "a rehearsal leaves nothing"
+    engine.submit(final)
+    assert referenced() == {"kept"}
+    assert sorted(engine.released()) == ["aborted", "p1"]
+
+
 def test_a_bucket_with_an_intent_is_not_empty(engine: Engine) -> None:
     engine.submit(record(put("key", intent="i")))
     with pytest.raises(BucketNotEmpty):
