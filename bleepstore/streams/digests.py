@@ -178,11 +178,10 @@ class DigestsOfAll:
 
     def checksum(self, algorithm: ChecksumAlgorithm) -> Checksum:
         """As :meth:`Digests.checksum`."""
-        crc = load().get(algorithm)
-        if crc is not None:
-            raw = crc(self._data, 0).to_bytes(algorithm.size, "big")
-        elif algorithm is ChecksumAlgorithm.MD5:
+        if algorithm is ChecksumAlgorithm.MD5:  # which needs nothing loaded
             raw = self.md5()
+        elif (crc := load().get(algorithm)) is not None:
+            raw = crc(self._data, 0).to_bytes(algorithm.size, "big")
         else:
             hashed = _HASHES[algorithm]()
             hashed.update(self._data)

@@ -68,9 +68,10 @@ def test_only_the_hashes_of_hashlib_are_slow() -> None:
     assert not Digests(md5=False, algorithms=(ChecksumAlgorithm.CRC64NVME,)).slow
 
 
-def test_importing_the_module_does_not_import_awscrt() -> None:
+def test_neither_the_module_nor_an_md5_imports_awscrt() -> None:
     script = (
         "import sys, bleepstore.streams.digests as d\n"
+        "d.DigestsOfAll(b'').checksum(d.ChecksumAlgorithm.MD5)\n"
         "assert '_awscrt' not in sys.modules\n"
         "d.load()\n"
         "assert '_awscrt' in sys.modules\n"
