@@ -28,10 +28,10 @@ from bleepstore.raft.messages import Entry, SnapshotMark
 MOST_SIZES = 16_384
 """Batches of entries whose sizes are remembered, to find the tail."""
 
-REST = 9
+REST = 19
 """How much longer than it took to make a copy none is made again because of the log alone.  The
-larger the state, the more of the log there may be, and never more than a tenth of the time is spent
-on copies of the state."""
+larger the state, the more of the log there may be, and never more than a twentieth of the time is
+spent on copies of the state."""
 
 STOPPING = "The node is stopping."
 
