@@ -15,12 +15,27 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
 _FULL_SYNC: Final[int | None] = getattr(fcntl, "F_FULLFSYNC", None)
 _NO_WAIT: Final[int | None] = getattr(os, "RWF_NOWAIT", None)
+
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What the system says of a disk, or a quota, that is full."""
+
+SQLITE_NO_ROOM: Final = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR_WRITE,
+        sqlite3.SQLITE_IOERR_TRUNCATE,
+        sqlite3.SQLITE_IOERR_SHMSIZE,
+    }
+)
+"""What SQLite says of a write for which there is no room: FULL for ENOSPC alone; EFBIG and EDQUOT
+come as I/O errors of a write."""
 
 SQLITE_SYNCS: Final = ("fullfsync = ON", "checkpoint_fullfsync = ON")
 """Pragmas by which SQLite syncs as :func:`sync_file` does.  They mean nothing but on macOS."""

@@ -14,7 +14,6 @@ Knows an in-place store by its interface, and ``cache_blocks``.
 
 from __future__ import annotations
 
-import errno
 import os
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Sequence
@@ -36,13 +35,12 @@ from bleepstore.blobs.cache_blocks import (
     remove_block,
     write_block,
 )
+from bleepstore.files import FULL
 from bleepstore.interfaces.blobs import BlobCapabilities, IBlobReader, IBlobWriter, Placement
 from bleepstore.interfaces.in_place import Began, IInPlaceStore, ListedName, NativeObject
 from bleepstore.interfaces.lifecycle import IPart
 from bleepstore.interfaces.threads import IThreads
 from bleepstore.model.objects import Extent, PlacedPart
-
-_FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
 
 _log = Logger()
 
@@ -131,7 +129,7 @@ class Blocks:
             try:
                 size = await self._threads.run(write_block, self._directory, name, run)
             except OSError as error:
-                if again and error.errno in _FULL and self._total:
+                if again and error.errno in FULL and self._total:
                     await self._make_room(max(0, self._total - HEAD - len(run.data)))
                     continue
                 if not self._failing:  # once, not for every block that is read

@@ -13,9 +13,9 @@ from contextlib import suppress
 from threading import Event, Lock
 
 from bleepstore.errors import InsufficientStorage, SlowDown, StoreError
-from bleepstore.files import sync_directory, sync_file
+from bleepstore.files import FULL, sync_directory, sync_file
 
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
+_NO_ROOM = FULL | {errno.EFBIG, errno.EROFS}
 _NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
 _IOV_MAX = os.sysconf("SC_IOV_MAX")
 _BUFFER = 256 * 1024

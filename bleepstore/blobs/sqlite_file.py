@@ -28,7 +28,7 @@ from twisted.logger import Logger
 
 from bleepstore.blobs.disk import UnusableStore
 from bleepstore.errors import InsufficientStorage, InternalError
-from bleepstore.files import SQLITE_SYNCS, make_directories, sync_directory
+from bleepstore.files import SQLITE_NO_ROOM, SQLITE_SYNCS, make_directories, sync_directory
 
 CHUNK = 256 * 1024
 """Bytes of each chunk of a blob but the last."""
@@ -41,14 +41,6 @@ _PATIENCE_MS = 10_000
 _CHECKPOINT = 16 * 1024 * 1024  # bytes of the log, about
 _OVERHEAD = 4 * 16384  # bytes of the log that a transaction costs beside its chunks
 _CACHE_KIB = 2048
-_NO_ROOM = frozenset(
-    {
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_IOERR_WRITE,
-        sqlite3.SQLITE_IOERR_TRUNCATE,
-        sqlite3.SQLITE_IOERR_SHMSIZE,
-    }
-)
 
 _log = Logger()
 
@@ -117,7 +109,7 @@ class Database:
         try:
             self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode not in _NO_ROOM:
+            if error.sqlite_errorcode not in SQLITE_NO_ROOM:
                 raise
 
     def require_sound(self) -> None:
@@ -230,7 +222,7 @@ class Database:
             yield
         except sqlite3.OperationalError as error:
             code = error.sqlite_errorcode
-            if code & 0xFF == sqlite3.SQLITE_IOERR and code not in _NO_ROOM:
+            if code & 0xFF == sqlite3.SQLITE_IOERR and code not in SQLITE_NO_ROOM:
                 self._failure = error
             raise
 
@@ -311,6 +303,6 @@ def refusing() -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode in _NO_ROOM:
+        if error.sqlite_errorcode in SQLITE_NO_ROOM:
             raise InsufficientStorage from error
         raise

@@ -39,7 +39,7 @@ from bleepstore.cluster.peer_commands import (
 )
 from bleepstore.cluster.peer_settings import Counters, PeerSettings
 from bleepstore.cluster.snapshot_stream import add_piece
-from bleepstore.files import make_directories, sync_directory, sync_file
+from bleepstore.files import FULL, make_directories, sync_directory, sync_file
 from bleepstore.interfaces.threads import ILane, IThreads
 from bleepstore.raft import messages
 from bleepstore.raft.messages import SnapshotMark
@@ -277,7 +277,7 @@ class Receipt:
         """Say so to the sender, if it is the sender's affair, and end the connection."""
         error: object = failure.value
         if isinstance(error, OSError):
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            full = error.errno in FULL
             what = "the disk is full" if full else f"the disk failed: {error.strerror}"
             _log.warn("A snapshot from {peer} cannot be received: {error}",
                       peer=self._connection.peer, error=error)  # fmt: skip

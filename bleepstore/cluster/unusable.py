@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import sqlite3
+
+from bleepstore.files import FULL
 
 
 class UnusableLog(RuntimeError):
@@ -42,6 +43,6 @@ def why_it_ends(error: BaseException | None) -> str:
 
 def _no_room(error: BaseException | None) -> bool:
     if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return error.errno in FULL
     full = isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", None)
     return full == sqlite3.SQLITE_FULL

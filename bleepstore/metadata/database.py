@@ -24,7 +24,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from bleepstore.files import SQLITE_SYNCS, make_directories, sync_directory
+from bleepstore.files import SQLITE_NO_ROOM, SQLITE_SYNCS, make_directories, sync_directory
 from bleepstore.metadata.schema import (
     UnusableDatabase,
     prepare,
@@ -41,22 +41,10 @@ LOG_KEEPS = 64 * 1024 * 1024
 STATEMENTS = 256
 """Prepared statements kept by a connection: more than there are different ones."""
 
-_FULL_CODES = frozenset(
-    {
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_IOERR_WRITE,
-        sqlite3.SQLITE_IOERR_TRUNCATE,
-        sqlite3.SQLITE_IOERR_SHMSIZE,
-    }
-)
-
 
 def means_no_room(error: sqlite3.Error) -> bool:
-    """Whether a write failed because the disk (or a quota, or a file size limit) is full.
-
-    SQLite says FULL for ENOSPC alone; EFBIG and EDQUOT come as I/O errors of a write.
-    """
-    return getattr(error, "sqlite_errorcode", None) in _FULL_CODES
+    """Whether a write failed because the disk (or a quota, or a file size limit) is full."""
+    return getattr(error, "sqlite_errorcode", None) in SQLITE_NO_ROOM
 
 
 def means_busy(error: sqlite3.Error) -> bool:

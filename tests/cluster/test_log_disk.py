@@ -57,6 +57,19 @@ def close(log: SqliteLog, turns: Turns) -> None:
     turns.run(log.stop())
 
 
+def spoil(directory: Path, turns: Turns, *rounds: list[str]) -> None:
+    """Leave a log of nine entries in which statements were executed, each round by a connection of
+    its own."""
+    log = opened(directory, turns)
+    turns.run(log.save(Persist(1, None, entries(1, 10))))
+    close(log, turns)
+    for statements in rounds:
+        with sqlite3.connect(directory / "raft.db") as connection:
+            for statement in statements:
+                connection.execute(statement)
+        connection.close()
+
+
 def abandon(log: SqliteLog) -> None:
     """Let go of the files as a process does that is killed: nothing is checkpointed."""
     log._witness.close()
@@ -210,12 +223,7 @@ def test_a_flipped_byte_of_the_database_is_found_out_or_means_nothing(
 def test_a_damaged_middle_stops_the_node_and_says_what_to_do(
     tmp_path: Path, turns: Turns, statement: str, message: str
 ) -> None:
-    log = opened(tmp_path, turns)
-    turns.run(log.save(Persist(1, None, entries(1, 10))))
-    close(log, turns)
-    with sqlite3.connect(tmp_path / "raft.db") as connection:
-        connection.execute(statement)
-    connection.close()
+    spoil(tmp_path, turns, [statement])
     with pytest.raises(DamagedLog, match=message) as caught:
         opened(tmp_path, turns)
     assert "remove it from the cluster, empty cluster.data_dir" in str(caught.value)
@@ -234,16 +242,11 @@ def test_values_that_the_tables_do_not_allow_are_damage(
     tmp_path: Path, turns: Turns, statement: str, message: str
 ) -> None:
     """A page that rotted may have them all the same."""
-    log = opened(tmp_path, turns)
-    turns.run(log.save(Persist(1, None, entries(1, 10))))
-    close(log, turns)
-    with sqlite3.connect(tmp_path / "raft.db") as connection:
-        connection.execute("PRAGMA writable_schema = ON")
-        connection.execute("UPDATE sqlite_schema SET sql = replace(sql, ' NOT NULL', '')")
-    connection.close()
-    with sqlite3.connect(tmp_path / "raft.db") as connection:
-        connection.execute(statement)
-    connection.close()
+    unbind = [
+        "PRAGMA writable_schema = ON",
+        "UPDATE sqlite_schema SET sql = replace(sql, ' NOT NULL', '')",
+    ]
+    spoil(tmp_path, turns, unbind, [statement])
     with pytest.raises(DamagedLog, match=message):
         opened(tmp_path, turns)
 
