@@ -87,6 +87,7 @@ def test_a_first_member_that_lost_its_disk_takes_no_part_until_it_joins_anew(
         cluster.client().create_bucket(Bucket="bucket")
         leader = cluster.leader()
         lost, away = (node for node in cluster if node is not leader)
+        cluster.caught_up()  # one that was killed before it had begun would wait for the leader
         away.kill()
         for number in range(10):
             cluster.client(leader.node_id).put_object(Bucket="bucket", Key=f"{number}", Body=b"x")
