@@ -115,6 +115,15 @@ class StorageConfig(Section, frozen=True, kw_only=True):
             most=65536,
         ),
     ] = 16384
+    min_free_bytes: Annotated[
+        int,
+        Setting(
+            "While less is free on a disk that the server keeps its data on, it stores nothing new "
+            "there, so that there is room to delete; 0 fills it to the end. Not heeded by backend "
+            "`sqlite`.",
+            least=0,
+        ),
+    ] = 67108864
     foreign_changes: Annotated[
         Literal["adopt", "refuse"],
         Setting(

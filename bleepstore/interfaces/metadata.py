@@ -127,6 +127,10 @@ class IMetadataReader(Interface):
     def totals() -> Awaitable[Totals]:
         """How much the store holds."""
 
+    def reusable_bytes() -> int:
+        """How much of what is stored on this node nothing uses any more, at once: new data takes
+        it before anything grows."""
+
 
 class IMetadataStore(IMetadataReader):
     """Metadata that can be changed.  Also an IPart."""

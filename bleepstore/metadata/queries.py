@@ -39,6 +39,10 @@ class Queries(ABC):
         """See :class:`IMetadataReader`."""
         return self._reader.get_bucket(name), b""
 
+    def reusable_bytes(self) -> int:
+        """See :class:`IMetadataReader`."""
+        return self._reader.reusable_bytes()
+
     async def list_buckets(
         self, owner_id: str, prefix: str = "", after: str = "", limit: int = 10_000
     ) -> BucketPage:

@@ -114,6 +114,12 @@ class Reader:
         _, bucket, raw = self._bucket(name)
         return bucket, access_of(raw)
 
+    def reusable_bytes(self) -> int:
+        """See :class:`IMetadataReader`: the free pages of the file."""
+        (pages,) = self.execute("PRAGMA freelist_count").fetchone()
+        (size,) = self.execute("PRAGMA page_size").fetchone()
+        return int(pages * size)
+
     def _bucket(self, name: str) -> KnownBucket:
         snapshot = self._snapshot
         if snapshot is not None and (known := snapshot.buckets.get(name)) is not None:

@@ -19,6 +19,7 @@ from bleepstore.interfaces.lifecycle import IPart
 from bleepstore.interfaces.metadata import IMetadataStore
 from bleepstore.interfaces.threads import Dice, IThreads, Now
 from bleepstore.model.accounts import Account, Credential, derived_owner_id
+from bleepstore.node.room import room_of
 from bleepstore.objectstore.pins import Pins
 from bleepstore.objectstore.store import ObjectStore
 
@@ -91,6 +92,7 @@ def build_use_cases(
         node_id=config.cluster.node_id,
         max_object_size=config.server.max_object_size,
         released=collector.wake,
+        require_room=room_of(config, metadata.reusable_bytes, clock.seconds).require,
         inline_max=config.storage.inline_max_bytes,
         volatile=config.metadata.engine == "memory",
         adopt_foreign=config.storage.foreign_changes == "adopt",

@@ -30,15 +30,22 @@ class Buckets:
 
     :param region: of this server; every bucket is in it.
     :param released: called after a change that may have let go of blobs.
+    :param require_room: see :class:`ObjectStore`.
     """
 
     def __init__(
-        self, metadata: IMetadataStore, acls: Acls, region: str, released: Callable[[], None]
+        self,
+        metadata: IMetadataStore,
+        acls: Acls,
+        region: str,
+        released: Callable[[], None],
+        require_room: Callable[[int | None], None],
     ) -> None:
         self._metadata = metadata
         self._acls = acls
         self._region = region
         self._released = released
+        self._require_room = require_room
 
     async def create(
         self, caller: Caller, name: str, *, location: str = "", acl: RequestedAcl | None = None
@@ -121,6 +128,7 @@ class Buckets:
         require_bucket_name(name)
         self._require_location(location)
         acl = await self._acls.resolve(requested, account.id, account.id)
+        self._require_room(0)
         await self._metadata.submit(
             CreateBucket(
                 at=caller.at,

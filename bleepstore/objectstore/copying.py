@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from bleepstore.errors import AccessDenied, InvalidRequest
@@ -20,7 +22,10 @@ from bleepstore.objectstore.sources import Source, Sources, require_copyable
 
 
 class Copies:
-    """The use case of copying."""
+    """The use case of copying.
+
+    :param require_room: see :class:`ObjectStore`.
+    """
 
     def __init__(
         self,
@@ -28,7 +33,9 @@ class Copies:
         publisher: Publisher,
         acls: Acls,
         sources: Sources,
+        require_room: Callable[[int | None], None],
     ) -> None:
+        self._require_room = require_room
         self._metadata = metadata
         self._publisher = publisher
         self._acls = acls
@@ -45,6 +52,7 @@ class Copies:
         :raises PreconditionFailed: of the source, or of the destination.
         :raises InvalidRequest: onto itself without a change, or a source over 5 GiB.
         :raises OperationAborted: the source changed again and again meanwhile.
+        :raises InsufficientStorage: there is no room.
         :raises StoreError: as :meth:`Acls.resolve`.
         """
         return await shield(self._copy(caller, request))
@@ -53,6 +61,7 @@ class Copies:
         if caller.account is None:
             raise AccessDenied("Anonymous users cannot copy objects.  Please authenticate.")
         bucket = await self._destination(caller, request)
+        self._require_room(0)
         return await self._sources.copied(
             caller, request, lambda source: self._attempt(caller, request, bucket, source)
         )

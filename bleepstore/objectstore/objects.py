@@ -5,7 +5,7 @@ Knows what S3 means by them; no HTTP, no SQL.  Copies and multipart uploads are 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -90,6 +90,7 @@ class Objects:
     """The use cases of single objects.
 
     :param max_size: bytes an object may have, at most; 5 GiB at most are taken in one put.
+    :param require_room: see :class:`ObjectStore`.
     """
 
     def __init__(
@@ -100,7 +101,9 @@ class Objects:
         acls: Acls,
         pins: Pins,
         max_size: int,
+        require_room: Callable[[int | None], None],
     ) -> None:
+        self._require_room = require_room
         self._metadata = metadata
         self._blobs = blobs
         self._publisher = publisher
@@ -264,6 +267,7 @@ class Objects:
         bucket_owner: str,
         access: bytes,
     ) -> Written:
+        self._require_room(payload.length)
         owner_id = caller.owner_id
         acl = await self._acls.resolve(request.acl, owner_id, bucket_owner)
         description = request.description

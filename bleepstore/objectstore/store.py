@@ -66,6 +66,7 @@ class ObjectStore:
         node_id: str,
         max_object_size: int,
         released: Callable[[], None],
+        require_room: Callable[[int | None], None] = lambda _: None,
         inline_max: int = INLINE_MAX,
         volatile: bool = False,
         adopt_foreign: bool = True,
@@ -75,6 +76,9 @@ class ObjectStore:
         :param max_object_size: bytes, of an object put whole.
         :param released: called after each change that may have let go of blobs
             (``background.collector.Collector.wake``).
+        :param require_room: called before whatever stores something new, once it is known who may,
+            with the bytes of its body: None if they are not known, 0 for what has none.  Raises
+            InsufficientStorage.
         :param inline_max: bytes up to which a body is kept beside its metadata.
         :param volatile: whether the metadata is lost with its process, and counts its epochs from
             1 again: then blobs may be there already under the names that it would give.
@@ -109,9 +113,11 @@ class ObjectStore:
             ingest = Ingest(blobs, threads, self.ids.blob_id, inline_max)
             publisher = Publisher(metadata, blobs, ingest, released)
         sources = Sources(metadata, blobs, publisher, threads, pins)
-        self.buckets = Buckets(metadata, acls, region, released)
-        self.objects = Objects(metadata, blobs, publisher, acls, pins, max_object_size)
-        self.copies = Copies(metadata, publisher, acls, sources)
+        self.buckets = Buckets(metadata, acls, region, released, require_room)
+        self.objects = Objects(
+            metadata, blobs, publisher, acls, pins, max_object_size, require_room
+        )
+        self.copies = Copies(metadata, publisher, acls, sources, require_room)
         self.uploads = Uploads(
             metadata,
             publisher,
@@ -120,6 +126,7 @@ class ObjectStore:
             acls,
             self.ids,
             max_object_size,
+            require_room,
         )
         self.listings = Listings(metadata, self.accounts)
 

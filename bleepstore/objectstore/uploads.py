@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
@@ -66,6 +66,7 @@ class Uploads:
     """The use cases of multipart uploads.
 
     :param max_size: bytes an object may have, at most.
+    :param require_room: see :class:`ObjectStore`.
     """
 
     def __init__(
@@ -77,7 +78,9 @@ class Uploads:
         acls: Acls,
         ids: Ids,
         max_size: int,
+        require_room: Callable[[int | None], None],
     ) -> None:
+        self._require_room = require_room
         self._metadata = metadata
         self._publisher = publisher
         self._part_copies = part_copies
@@ -172,6 +175,7 @@ class Uploads:
             raise AccessDenied(
                 "Anonymous users cannot initiate multipart uploads.  Please authenticate."
             )
+        self._require_room(0)
         owner_id = caller.account.id
         upload = Upload(
             upload_id=self._ids.upload_id(),
@@ -195,6 +199,7 @@ class Uploads:
     ) -> Part:
         upload = await self._writable(caller, name)
         require_part_checksum(upload, claims.checksum.algorithm if claims.checksum else None)
+        self._require_room(payload.length)
         body = await self._publisher.take(
             payload,
             claims,
@@ -235,6 +240,7 @@ class Uploads:
 
     async def _copy_part(self, caller: Caller, request: PartCopyRequest) -> Part:
         upload = await self._writable(caller, request.upload)
+        self._require_room(0)
         return await self._part_copies.copy(caller, request, upload)
 
     async def _writable(self, caller: Caller, name: UploadName) -> Upload:

@@ -260,6 +260,16 @@ class MetadataContract:
         do(ForgetBlobs(at=12, blob_ids=("blob-1", "never-heard-of")))
         assert list(ask("released_blobs")) == []
 
+    def test_what_was_deleted_is_room_for_what_comes(self, do: Any, store: Any) -> None:
+        keys = [f"k{n}" for n in range(20)]
+        do(bucket(), *(put(key, b"x" * 16_000) for key in keys))
+        before = store.reusable_bytes()
+        do(*(DeleteObject(at=2, bucket="bucket", key=key) for key in keys))
+        freed = store.reusable_bytes() - before
+        assert freed > 15 * 16_000
+        do(*(put(key, b"x" * 16_000) for key in keys[:10]))
+        assert store.reusable_bytes() < before + freed * 2 / 3
+
     def test_write_conditions_are_decided_against_the_current_object(
         self, do: Any, ask: Any
     ) -> None:

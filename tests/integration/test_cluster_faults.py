@@ -88,7 +88,8 @@ def test_nothing_is_lost_and_nothing_stale_is_told(
             stack.enter_context(disks.small(tmp_path / "node-1", 64))
         # Few entries between snapshots, so that who was away needs one now and then.
         settings = {"snapshot_interval": 60}
-        cluster = Cluster(tmp_path, size, settings, network=network)
+        sections = {"storage": {"min_free_bytes": 0}}  # to be filled to the last byte
+        cluster = Cluster(tmp_path, size, settings, sections, network)
         stack.enter_context(cluster)
         load = Load(cluster, f"{seed} {round_number}")
         buckets = [f"step-{number}" for number in range(len(faults))]

@@ -55,7 +55,8 @@ def fill(s3: Any, prefix: str, size: int) -> dict[str, bytes]:
 
 def test_large_and_small_objects_on_a_full_disk(small_disk: Path) -> None:
     config = Config(retries={"total_max_attempts": 1})
-    with Daemon(small_disk) as daemon:
+    settings = {"storage": {"min_free_bytes": 0}}  # to its last byte
+    with Daemon(small_disk, settings) as daemon:
         s3 = client_of(daemon, config=config)
         s3.create_bucket(Bucket="full")
         kept = fill(s3, "large", 3 * MIB)
@@ -74,7 +75,7 @@ def test_large_and_small_objects_on_a_full_disk(small_disk: Path) -> None:
         s3.close()
     # What a full disk could prevent is a start; room is what an operator makes first.
     subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
-    with Daemon(small_disk) as daemon:
+    with Daemon(small_disk, settings) as daemon:
         s3 = client_of(daemon, config=config)
         verify()
         body = os.urandom(3 * MIB)
@@ -82,3 +83,21 @@ def test_large_and_small_objects_on_a_full_disk(small_disk: Path) -> None:
         kept["after"] = body
         verify()
         s3.close()
+
+
+def test_small_objects_leave_room_to_delete_them(small_disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,size=112m", str(small_disk)], check=True)
+    config = Config(retries={"total_max_attempts": 1})
+    with Daemon(small_disk) as daemon:
+        s3 = client_of(daemon, config=config)
+        s3.create_bucket(Bucket="full")
+        kept = fill(s3, "small", 16_000)
+        assert len(kept) > 1000
+        with pytest.raises(ClientError, match="InsufficientStorage"):
+            s3.put_object(Bucket="full", Key="large", Body=bytes(MIB))
+        for key, body in kept.items():
+            assert s3.get_object(Bucket="full", Key=key)["Body"].read() == body
+            s3.delete_object(Bucket="full", Key=key)
+        s3.delete_bucket(Bucket="full")
+        s3.close()
+    assert any("storage.min_free_bytes" in line for line in daemon.log)

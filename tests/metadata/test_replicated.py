@@ -114,6 +114,7 @@ def test_every_query_has_its_consistency_here() -> None:
         *ALWAYS,
         *NEVER,
         "peek_bucket",
+        "reusable_bytes",
     }
 
 

@@ -110,7 +110,7 @@ class Faulty:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._inner, name)
-        if not callable(method) or name in ("blob_ids", "stop", "peek_bucket"):
+        if not callable(method) or name in ("blob_ids", "stop", "peek_bucket", "reusable_bytes"):
             return method
 
         async def call(*args: Any, **kwargs: Any) -> Any:

@@ -255,6 +255,7 @@ class Server:
         health: bool = True,
         max_object_size: int = 5 * 1024**3,
         checks: Mapping[str, Check] | None = None,
+        require_room: Callable[[int | None], None] = lambda _: None,
     ) -> None:
         self.region = region
         self.clock = Clock()
@@ -274,6 +275,7 @@ class Server:
             node_id="test",
             max_object_size=max_object_size,
             released=lambda: None,
+            require_room=require_room,
         )
         result_of(self.store.start())
         router = Router(domains)
