@@ -83,7 +83,7 @@ async def find_place(
         await _begin(place, members, name, founders)
     elif untouched:
         _require_nothing_to_lose(machine)
-    if log.state().last_index or log.state().snapshot.index or machine.applied_index():
+    if not untouched or log.state().snapshot.index or machine.applied_index():
         await _reconcile(place)
     if not untouched:
         _require_meant(log, members, name)
@@ -148,27 +148,37 @@ def _require_nothing_to_lose(machine: IStateMachine) -> None:
         )
 
 
-def _is_contradicted(place: _Place) -> bool:
-    """Whether the log holds, at the index of the state, an entry that was never committed: the
-    state was replaced by a snapshot, and the crash came before the log was emptied."""
-    log, applied, newest = place.log, place.machine.applied_index(), place.snapshots.newest()
-    if newest is None or newest[0].index != applied:
+def _is_unfinished(place: _Place) -> bool:
+    """Whether the newest snapshot was received, and the crash came before all of the log was
+    replaced by it: the log ends before its index, or holds an entry there that was never committed.
+
+    It may have become the state, or not yet.  To go on without it would be to have a snapshot that
+    is newer than the log: newer, too, than what another leader may have to send.
+    """
+    log, newest = place.log, place.snapshots.newest()
+    if newest is None or newest[0].index < place.machine.applied_index():
         return False
-    in_log = log.state().snapshot.index < applied <= log.state().last_index
-    return in_log and log.term(applied) != newest[0].term
+    mark, state = newest[0], log.state()
+    if state.snapshot.index < mark.index <= state.last_index:
+        return log.term(mark.index) != mark.term
+    return mark.index > state.last_index
 
 
 async def _reconcile(place: _Place) -> None:
     """Have the state stand somewhere in the log."""
     log, machine, snapshots = place.log, place.machine, place.snapshots
     state, applied = log.state(), machine.applied_index()
-    contradicted = _is_contradicted(place)
-    if state.snapshot.index <= applied <= state.last_index and not contradicted:
+    unfinished = _is_unfinished(place)
+    fits = state.snapshot.index <= applied <= state.last_index
+    if fits and not unfinished:
         return
     if applied == 0 and state.snapshot.index == 1 and not machine.pristine():
         await machine.adopt(1)  # the first start of an embedded node
         return
+    kept = snapshots.newest()
     found = await snapshots.borrow()
+    if found is None and fits and kept is not None and kept[0].index > applied:
+        return  # it is damaged, and nothing depends on it yet: another one will be sent
     mark = SnapshotMark() if found is None else found[0]
     if applied > state.last_index:
         if mark.index != applied:
@@ -189,7 +199,7 @@ async def _reconcile(place: _Place) -> None:
     try:
         if applied < mark.index:
             await machine.replace(path, mark.index)
-        if mark.index > state.last_index or contradicted:
+        if mark.index > state.last_index or unfinished:
             await log.save(Persist(0, _raised(state.hard_state, mark), (), mark, mark.index))
     finally:
         snapshots.give_back(path)

@@ -181,29 +181,54 @@ def test_a_state_within_the_log_is_left_alone(place: Place) -> None:
         assert place.machine.applied_index() == applied
 
 
-def test_a_restore_that_was_broken_off_is_finished(place: Place) -> None:
+@pytest.mark.parametrize("applied", [5, 40])
+def test_a_restore_that_was_broken_off_is_finished(place: Place, applied: int) -> None:
     """The snapshot was kept, and may have become the state; the log does not know of it."""
     place.find()
     place.save(5)
     place.snapshot(40, term=3)
-    place.machine.state.applied = 5
+    place.machine.state.applied = applied
     place.find()
-    assert place.log.last_index() == 5, "it was only kept: nothing depends on it"
-    place.machine.state.applied = 40
-    place.find()
+    assert place.machine.applied_index() == 40
     assert (place.log.first_index(), place.log.last_index()) == (41, 40)
     assert place.log.state().hard_state == HardState(3)
     assert place.log.state().snapshot == SnapshotMark(40, 3, THREE)
 
 
-def test_a_restore_is_finished_also_where_a_longer_log_of_an_old_leader_is_in_its_place(
+def test_a_snapshot_that_was_only_kept_may_be_damaged(place: Place) -> None:
+    place.find()
+    place.save(5)
+    place.snapshot(40, term=3)
+    newest = place.snapshots.newest()
+    assert newest is not None
+    Path(newest[1]).write_bytes(b"rotten")
+    place.machine.state.applied = 5
+    place.find()
+    assert (place.machine.applied_index(), place.log.last_index()) == (5, 5)
+    assert place.snapshots.newest() is None
+
+
+def test_a_snapshot_of_what_a_power_cut_took_from_the_state_alone_is_left_alone(
     place: Place,
+) -> None:
+    """The log has all of it, and is applied again."""
+    place.find()
+    place.save(20)
+    place.snapshot(15)
+    place.machine.state.applied = 4
+    place.find()
+    assert (place.machine.applied_index(), place.log.last_index()) == (4, 20)
+
+
+@pytest.mark.parametrize("applied", [4, 10])
+def test_a_restore_is_finished_also_where_a_longer_log_of_an_old_leader_is_in_its_place(
+    place: Place, applied: int
 ) -> None:
     """Else those entries would count as committed, and no leader's would ever match them."""
     place.find()
     place.save(12, term=1)
     place.snapshot(10, term=3)
-    place.machine.state.applied = 10  # of the snapshot; then came the crash
+    place.machine.state.applied = applied  # of the snapshot, or not yet; then came the crash
     place.open()
     place.find()
     state = place.log.state()

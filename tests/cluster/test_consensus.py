@@ -689,6 +689,7 @@ def test_a_crash_anywhere_in_a_restore_is_recovered_from(
             if name != "save" or args[0].restore is not None:  # type: ignore[attr-defined]
                 crashed.append(name)
                 late.kill()
+                await Deferred()  # what is dead goes no step further
             return result
 
         monkeypatch.setattr(subject, name, then_crash)
@@ -704,6 +705,40 @@ def test_a_crash_anywhere_in_a_restore_is_recovered_from(
     late.start()
     world.settle()
     assert late.commands == leader.commands
+    assert late.fatal == []
+
+
+def test_a_crash_in_a_restore_is_recovered_from_with_an_older_snapshot_of_another_leader(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that was kept is newer than all that the next leader has to send."""
+    world.settings = replace(SETTINGS, snapshot_entries=10, tail_entries=2)
+    world.add(*ALL)
+    leader, late = world.leader, world.follower
+    other = next(world[each] for each in ALL if each not in (leader.id, late.id))
+    late.kill()
+    for number in range(35):
+        world.run(leader.consensus.propose(b"%d" % number))
+    world.settle()
+    world.run(leader.consensus.take_snapshot())
+    late.start()
+    real, kept = late.snapshots.keep, []
+
+    async def then_crash(path: str, mark: SnapshotMark) -> str:
+        await real(path, mark)
+        kept.append(mark)
+        late.kill()
+        return await Deferred()
+
+    monkeypatch.setattr(late.snapshots, "keep", then_crash)
+    world.until(lambda: bool(kept))
+    newest = other.snapshots.newest()
+    assert newest is not None
+    assert newest[0].index < kept[0].index
+    leader.kill()
+    late.start()
+    world.settle()
+    assert late.commands == other.commands
     assert late.fatal == []
 
 

@@ -51,7 +51,11 @@ class MemorySnapshots:
     async def keep(self, path: str, mark: SnapshotMark) -> str:
         """See ISnapshots."""
         disk = self._disk
-        older, disk.newest = disk.newest, (mark, path)
+        older = disk.newest
+        if older is not None and older[0].index >= mark.index:
+            self.discard(path)
+            return older[1]
+        disk.newest = (mark, path)
         if older is not None and older[1] != path and older[1] not in self._borrowed:
             del disk.files[older[1]]
         return path
