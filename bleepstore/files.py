@@ -95,6 +95,23 @@ def make_directories(path: str | os.PathLike[str]) -> None:
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), os.fspath(path))
 
 
+def free_bytes(directory: str) -> int:
+    """What the disk of a directory has left for whom the process runs as.
+
+    :raises OSError: it is not there, or the disk fails.
+    """
+    found = os.statvfs(directory)
+    return found.f_bavail * found.f_frsize
+
+
+def same_disk(one: str, other: str) -> bool:
+    """Whether two directories share their free bytes; False where one of them is not there."""
+    try:
+        return os.stat(one).st_dev == os.stat(other).st_dev
+    except OSError:
+        return False
+
+
 def read_at_hand(descriptor: int, buffers: Sequence[bytearray], offset: int) -> int:
     """Read what the page cache has of a file, in no time.
 

@@ -39,7 +39,7 @@ from bleepstore.cluster.peer_commands import (
 )
 from bleepstore.cluster.peer_settings import Counters, PeerSettings
 from bleepstore.cluster.snapshot_stream import add_piece
-from bleepstore.files import FULL, make_directories, sync_directory, sync_file
+from bleepstore.files import FULL, free_bytes, make_directories, sync_directory, sync_file
 from bleepstore.interfaces.threads import ILane, IThreads
 from bleepstore.raft import messages
 from bleepstore.raft.messages import SnapshotMark
@@ -81,8 +81,7 @@ class IncomingFile:
             os.ftruncate(self._descriptor, 0)
         while taken := add_piece(self._state, self._descriptor, self._length):
             self._length += taken
-        room = os.statvfs(self._directory)
-        if self._size - self._length > room.f_bavail * room.f_frsize:
+        if self._size - self._length > free_bytes(self._directory):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return self._length
 

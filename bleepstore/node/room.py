@@ -18,6 +18,7 @@ from twisted.logger import Logger
 
 from bleepstore.config.sections import Config
 from bleepstore.errors import InsufficientStorage
+from bleepstore.files import free_bytes, same_disk
 
 LOOK: Final = 0.1
 """Seconds between two looks at the disks."""
@@ -28,7 +29,8 @@ _log = Logger()
 class Room:
     """Asked before each operation that stores something.
 
-    :param metadata: directories of what every operation writes to.
+    :param metadata: directories of the metadata's database.
+    :param log: directories of what else every operation writes to, on disks of its own.
     :param files: directories of what bodies that are not small are written to.
     :param least: bytes that are to stay free on their disks, for whom the server runs as; 0: none.
     :param small: bytes up to which a body is kept in metadata.
@@ -39,6 +41,7 @@ class Room:
     def __init__(
         self,
         metadata: Sequence[str],
+        log: Sequence[str],
         files: Sequence[str],
         least: int,
         small: int,
@@ -46,6 +49,7 @@ class Room:
         seconds: Callable[[], float],
     ) -> None:
         self._metadata = metadata if least else ()
+        self._log = log if least else ()
         self._files = files if least else ()
         self._least = least
         self._small = small
@@ -71,9 +75,10 @@ class Room:
         metadata = self._scarce(self._metadata, self._least)
         if metadata:
             metadata = self._scarce(self._metadata, self._least - self._reusable())
+        always = metadata or self._scarce(self._log, self._least)
         files = self._scarce(self._files, self._least)
-        self._none, self._none_for_files = bool(metadata), bool(files)
-        self._say(metadata or files)
+        self._none, self._none_for_files = bool(always), bool(files)
+        self._say(always or files)
 
     def _say(self, directory: str) -> None:
         if directory and not self._said:
@@ -91,11 +96,10 @@ class Room:
         """The first of these directories whose disk has less; empty if none."""
         for directory in directories:
             try:
-                found = os.statvfs(directory)
+                if free_bytes(directory) < least:
+                    return directory
             except OSError:
                 continue  # what is the matter there shows when it is written to
-            if found.f_bavail * found.f_frsize < least:
-                return directory
         return ""
 
 
@@ -107,10 +111,11 @@ def room_of(config: Config, reusable: Callable[[], int], seconds: Callable[[], f
     """
     metadata, storage = config.metadata, config.storage
     least = storage.min_free_bytes if storage.backend != "sqlite" else 0
-    always = []
+    database, log, files = [], [], []
     if metadata.engine in ("sqlite", "raft"):
-        always.append(os.path.dirname(metadata.sqlite.path) or ".")
-    if metadata.engine == "raft":
-        always.append(config.cluster.data_dir)
-    files = [storage.local.root_dir] if storage.backend == "local" else []
-    return Room(always, files, least, storage.inline_max_bytes, reusable, seconds)
+        database.append(os.path.dirname(metadata.sqlite.path) or ".")
+    if metadata.engine == "raft" and not same_disk(database[0], config.cluster.data_dir):
+        log.append(config.cluster.data_dir)
+    if storage.backend == "local":
+        files.append(storage.local.root_dir)
+    return Room(database, log, files, least, storage.inline_max_bytes, reusable, seconds)

@@ -11,10 +11,10 @@ import pytest
 from twisted.internet.task import Clock
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
+from bleepstore import files
 from bleepstore.config.sections import ClusterConfig, Config, MetadataConfig, SqliteMetadataConfig
 from bleepstore.config.storage_sections import LocalStorageConfig, StorageConfig
 from bleepstore.errors import InsufficientStorage
-from bleepstore.node import room
 from bleepstore.node.room import LOOK, Room, room_of
 
 LEAST = 1000
@@ -28,7 +28,7 @@ class Disks:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.free: dict[str, int | OSError] = {}
         self.asked: list[str] = []
-        monkeypatch.setattr(room.os, "statvfs", self._tell)
+        monkeypatch.setattr(files.os, "statvfs", self._tell)
 
     def _tell(self, directory: str) -> SimpleNamespace:
         self.asked.append(directory)
@@ -56,15 +56,15 @@ def said() -> Iterator[list[str]]:
 
 
 class Node:
-    """A room of one disk for metadata and one for files."""
+    """A room of one disk for metadata, one for a log and one for files."""
 
     def __init__(self, disks: Disks, least: int = LEAST) -> None:
         self.reusable = 0
         self.clock = Clock()
         self.disks = disks
-        disks.free = {"meta": LEAST, "files": LEAST}
+        disks.free = {"meta": LEAST, "log": LEAST, "files": LEAST}
         self.room = Room(
-            ["meta"], ["files"], least, SMALL, lambda: self.reusable, self.clock.seconds
+            ["meta"], ["log"], ["files"], least, SMALL, lambda: self.reusable, self.clock.seconds
         )
 
     def takes(self, size: int | None) -> bool:
@@ -101,6 +101,14 @@ def test_what_was_deleted_from_metadata_is_room_in_it(node: Node) -> None:
     assert [node.takes(size) for size in SIZES] == [True] * 4
 
 
+def test_what_was_deleted_from_metadata_is_no_room_on_the_disk_of_the_log(node: Node) -> None:
+    node.disks.free["log"] = LEAST - 10
+    node.reusable = 10**9
+    assert [node.takes(size) for size in SIZES] == [False] * 4
+    node.disks.free["log"] = LEAST
+    assert node.takes(None)
+
+
 def test_too_little_for_files_leaves_room_for_what_is_kept_in_metadata(node: Node) -> None:
     node.disks.free["files"] = LEAST - 10
     node.reusable = 10**9
@@ -124,10 +132,10 @@ def test_it_is_said_once_and_so_is_its_end(node: Node, said: list[str]) -> None:
 def test_the_disks_are_not_asked_for_each_operation(node: Node) -> None:
     for _ in range(3):
         node.room.require(0)
-    assert node.disks.asked == ["meta", "files"]
+    assert node.disks.asked == ["meta", "log", "files"]
     node.clock.advance(LOOK)
     node.room.require(0)
-    assert node.disks.asked == ["meta", "files"] * 2
+    assert node.disks.asked == ["meta", "log", "files"] * 2
 
 
 def test_a_disk_that_cannot_be_asked_says_so_when_it_is_written_to(node: Node) -> None:
@@ -163,9 +171,26 @@ def test_all_is_asked_that_the_node_writes_to(
     assert disks.asked == asked
 
 
+def test_a_log_on_the_disk_of_the_metadata_is_asked_for_with_it(
+    disks: Disks, tmp_path: Path
+) -> None:
+    for name in ("meta", "raft", "objects"):
+        (tmp_path / name).mkdir()
+    config = Config(
+        metadata=MetadataConfig(
+            engine="raft", sqlite=SqliteMetadataConfig(path=f"{tmp_path}/meta/m.db")
+        ),
+        cluster=ClusterConfig(data_dir=f"{tmp_path}/raft"),
+        storage=StorageConfig(local=LocalStorageConfig(root_dir=f"{tmp_path}/objects")),
+    )
+    disks.free = {f"{tmp_path}/meta": 0, f"{tmp_path}/objects": 10**12}
+    room_of(config, lambda: 10**12, Clock().seconds).require(0)
+    assert disks.asked == [f"{tmp_path}/meta"] * 2 + [f"{tmp_path}/objects"]
+
+
 def test_a_real_disk_has_some(tmp_path: Path) -> None:
     def room_for(least: int) -> Room:
-        return Room([str(tmp_path)], [], least, SMALL, lambda: 0, Clock().seconds)
+        return Room([str(tmp_path)], [], [], least, SMALL, lambda: 0, Clock().seconds)
 
     room_for(1).require(None)
     with pytest.raises(InsufficientStorage):
