@@ -207,6 +207,7 @@ class PutPart(Command, frozen=True, kw_only=True, tag=True):
     :raises SourceChanged: an extent names a blob that metadata has let go meanwhile.
         (Only possible with ``shares_blobs``.)
     :ivar shares_blobs: whether the extents come from another object rather than fresh blobs.
+    :ivar fresh: the blobs among them that do not; all others must be held already.
     """
 
     bucket: str
@@ -218,6 +219,7 @@ class PutPart(Command, frozen=True, kw_only=True, tag=True):
     checksum: Checksum | None
     extents: tuple[Extent, ...]
     shares_blobs: bool = False
+    fresh: tuple[str, ...] = ()
 
 
 class CompletedPart(Struct, frozen=True, omit_defaults=True):

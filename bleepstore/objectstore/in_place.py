@@ -183,7 +183,9 @@ class InPlacePublisher(Publisher):
             await self._commit_part(command, placed)
         return command.etag
 
-    async def copy_part(self, command: PutPart, upload: Upload) -> None:
+    async def copy_part(
+        self, command: PutPart, upload: Upload, fresh: Sequence[Extent] = ()
+    ) -> None:
         """Copy a part inside the cloud."""
         blob_id = self._ids.native_id()
         if command.extents:

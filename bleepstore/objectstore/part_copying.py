@@ -1,10 +1,15 @@
-"""UploadPartCopy: a part with bytes of an object, of which none is moved."""
+"""UploadPartCopy: a part with bytes of an object.
+
+None is moved but those of extents that are too small to be shared (``joining``).
+"""
 
 from __future__ import annotations
 
+from bleepstore.interfaces.blobs import Placement
 from bleepstore.model.checksums import Checksum, ChecksumAlgorithm, ChecksumType
 from bleepstore.model.commands import PutPart
 from bleepstore.model.objects import Extent, Part, Upload
+from bleepstore.objectstore.joining import Joining
 from bleepstore.objectstore.publishing import Publisher
 from bleepstore.objectstore.requests import Caller, PartCopyRequest
 from bleepstore.objectstore.sources import Source, Sources, require_copyable
@@ -16,8 +21,9 @@ from bleepstore.wire.ranges import require_copy_range
 class PartCopies:
     """Copies into uploads, by reference."""
 
-    def __init__(self, publisher: Publisher, sources: Sources) -> None:
+    def __init__(self, publisher: Publisher, sources: Sources, joining: Joining) -> None:
         self._publisher = publisher
+        self._joining = joining
         self._sources = sources
 
     async def copy(self, caller: Caller, request: PartCopyRequest, upload: Upload) -> Part:
@@ -37,11 +43,17 @@ class PartCopies:
         if request.first_last is not None:
             offset, length = require_copy_range(*request.first_last, size)
         require_copyable(length)
-        extents = clip(source.manifest.extents, offset, length)
-        etag, checksum = await self._digests(
-            source, extents, length == size, part_algorithm(upload)
-        )
         name = request.upload
+        extents, fresh = await self._joining.joined(
+            clip(source.manifest.extents, offset, length), Placement(name.bucket, name.key)
+        )
+        try:
+            etag, checksum = await self._digests(
+                source, extents, length == size, part_algorithm(upload)
+            )
+        except Exception:
+            await self._publisher.discard(fresh)
+            raise
         await self._publisher.copy_part(
             PutPart(
                 at=caller.at,
@@ -55,8 +67,10 @@ class PartCopies:
                 checksum=checksum,
                 extents=extents,
                 shares_blobs=any(extent.blob_id for extent in extents),
+                fresh=tuple(extent.blob_id for extent in fresh),
             ),
             upload,
+            fresh,
         )
         return Part(
             number=request.number,

@@ -114,9 +114,18 @@ class Publisher:
         await self.submit(command, fresh)
         return command.etag
 
-    async def copy_part(self, command: PutPart, upload: Upload) -> None:
-        """Submit a part whose extents are another object's, and pinned."""
-        await self.submit(command)
+    async def take_blob(self, payload: IPayload, placement: Placement) -> Extent:
+        """As :meth:`Ingest.take_blob`."""
+        return await self._ingest.take_blob(payload, placement)
+
+    async def copy_part(
+        self, command: PutPart, upload: Upload, fresh: Sequence[Extent] = ()
+    ) -> None:
+        """Submit a part whose extents are another object's, and pinned.
+
+        :param fresh: those of them that are not, but :meth:`take_blob` gave.
+        """
+        await self.submit(command, fresh)
 
     async def refresh(self, bucket: str, key: str) -> None:
         """What was looked up of a key is no longer so: see to it that a new look-up can be

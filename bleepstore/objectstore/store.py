@@ -21,6 +21,7 @@ from bleepstore.objectstore.copying import Copies
 from bleepstore.objectstore.foreign import Foreign
 from bleepstore.objectstore.ids import Ids, epoch_of
 from bleepstore.objectstore.in_place import InPlacePublisher
+from bleepstore.objectstore.joining import Joining
 from bleepstore.objectstore.listing import Listings
 from bleepstore.objectstore.objects import Objects
 from bleepstore.objectstore.part_copying import PartCopies
@@ -121,7 +122,7 @@ class ObjectStore:
         self.uploads = Uploads(
             metadata,
             publisher,
-            PartCopies(publisher, sources),
+            PartCopies(publisher, sources, Joining(blobs, publisher, require_room)),
             self.accounts,
             acls,
             self.ids,

@@ -129,6 +129,17 @@ class Ingest:
                 )
         return await self._store(payload, expectations, placement, pieces)
 
+    async def take_blob(self, payload: IPayload, placement: Placement) -> Extent:
+        """Store a payload of known length in a blob, however small it is.
+
+        :raises StoreError: as :meth:`take`.
+        """
+        if self._read_only:
+            raise self._no_blob()
+        assert payload.length is not None
+        stored = await self._store(payload, Expectations(max_size=payload.length), placement, [])
+        return stored.extents[0]
+
     def _no_blob(self) -> NotImplemented:
         limit = max(self._inline_max, 0)
         return NotImplemented(

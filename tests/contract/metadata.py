@@ -466,6 +466,13 @@ class MetadataContract:
         assert list(ask("released_blobs")) == []
         with pytest.raises(SourceChanged):
             do(part(2, blob="blob-gone", shares_blobs=True))
+        extents = (Extent(1, "blob-1"), Extent(1, "blob-2"))  # and the second is new
+        with pytest.raises(SourceChanged):
+            do(part(2, extents=extents, shares_blobs=True))
+        do(part(2, extents=extents, shares_blobs=True, fresh=("blob-2",)))
+        do(part(2, blob="blob-1", shares_blobs=True))
+        assert list(ask("released_blobs")) == ["blob-2"]
+        do(ForgetBlobs(at=46, blob_ids=("blob-2",)))
         do(AbortUpload(at=46, bucket="bucket", key="big", upload_id="u1"))
         assert list(ask("released_blobs")) == ["blob-1"]
         with pytest.raises(NoSuchUpload):

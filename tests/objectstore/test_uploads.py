@@ -385,6 +385,65 @@ def test_a_part_copied_from_a_multipart_object_gets_an_md5_of_its_own(world: Wor
     assert world.get("k") == FIRST + LAST
 
 
+def extents_of(world: World, key: str) -> list[tuple[int, bool]]:
+    """Length of each extent of an object, and whether a blob has it."""
+    found = run(world.metadata.get_object("bucket", key, "", True))
+    return [(extent.length, bool(extent.blob_id)) for extent in found.manifest.extents]
+
+
+def test_a_copied_part_carries_no_inline_bytes_along(world: World) -> None:
+    upload = create(world, key="source")
+    complete(world, upload, put_part(world, upload, 1, FIRST), put_part(world, upload, 2, LAST))
+    assert extents_of(world, "source") == [(len(FIRST), True), (len(LAST), False)]
+    target = create(world)
+    complete(world, target, copy_part(world, target, 1, "source"))
+    assert extents_of(world, "k") == [(len(FIRST), True), (len(LAST), True)]
+    run(world.store.objects.delete(world.caller(ALICE), "bucket", "source"))
+    assert world.get("k") == FIRST + LAST
+    assert world.leaked() == set()
+
+
+def test_copies_of_copies_have_no_more_extents_each_time(world: World) -> None:
+    """What each step doubles would be a manifest of megabytes after twenty, and be decoded by
+    every request for the object."""
+    world.put("first", FIRST)
+    world.put("x", content(LARGE))
+    middle = content(LARGE)[-1:]
+    upload = create(world, key="tail")
+    tail = copy_part(world, upload, 2, "x", first_last=(LARGE - 1, LARGE - 1))
+    complete(world, upload, copy_part(world, upload, 1, "first"), tail)
+    for _ in range(6):
+        upload = create(world, key="both")
+        begin = copy_part(world, upload, 1, "tail")
+        complete(world, upload, begin, copy_part(world, upload, 2, "first"))
+        upload = create(world, key="twice")
+        end = (len(FIRST), 2 * len(FIRST) + len(middle) - 1)
+        begin = copy_part(world, upload, 1, "tail")
+        complete(world, upload, begin, copy_part(world, upload, 2, "both", first_last=end))
+        middle += middle
+        upload = create(world, key="tail")
+        whole = (0, len(FIRST) + len(middle) - 1)
+        complete(world, upload, copy_part(world, upload, 1, "twice", first_last=whole))
+    assert extents_of(world, "tail") == [(len(FIRST), True), (64, True)]
+    assert world.get("tail") == FIRST + middle
+    assert world.leaked() == set()
+    assert world.pins.count == 0
+
+
+@pytest.mark.parametrize("call", ["open", "submit"])
+def test_a_part_that_fails_leaves_nothing_of_what_was_joined(world: World, call: str) -> None:
+    upload = create(world, key="source")
+    complete(world, upload, put_part(world, upload, 1, FIRST), put_part(world, upload, 2, LAST))
+    upload = create(world)
+    failing = world.blobs if call == "open" else world.metadata
+    failing.fail(call, NoSuchUpload())
+    before = world.stored()
+    with pytest.raises(NoSuchUpload):
+        copy_part(world, upload, 1, "source")
+    assert world.stored() == before
+    assert world.pins.count == 0
+
+
 def test_parts_show_no_checksum_that_a_copy_was_not_given(world: World) -> None:
     upload = create(world)
     last = put_part(world, upload, 2, LAST)
