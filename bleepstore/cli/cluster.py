@@ -130,7 +130,8 @@ def _config(options: argparse.Namespace, environ: Mapping[str, str]) -> Config:
     except ConfigError as error:
         raise Refused("; ".join(error.problems)) from None
     if config.metadata.engine != "raft":
-        raise Refused("the configuration is of no cluster (metadata.engine is not raft)")
+        engine = config.metadata.engine
+        raise Refused(f"metadata.engine is {engine}, not raft: name the node's file by --config")
     return config
 
 

@@ -45,7 +45,8 @@ def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> Order:
         print(f"{NAME}: the configuration cannot be used:\n  {lines}", file=sys.stderr)
         raise SystemExit(1) from None
     if config.storage.backend not in CLOUDS:
-        print(f"{NAME}: storage.backend is no cloud", file=sys.stderr)
+        backend = f"storage.backend is {config.storage.backend}, no cloud"
+        print(f"{NAME}: {backend}: name the server's file by --config", file=sys.stderr)
         raise SystemExit(1)
     if config.metadata.engine != "sqlite":
         print(f"{NAME}: metadata.engine must be sqlite", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import types
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ from bleepstore.config.sources import (
     from_yaml,
     merge,
     put,
+    with_origin,
 )
 
 DEFAULT_FILE = "bleepstore.yaml"
@@ -51,7 +53,7 @@ def load(
     tree = Given({}, "defaults")
     if file is not None:
         tree = merge(tree, from_file(Path(directory, file) if directory != "." else Path(file)))
-    elif (found := Path(directory, DEFAULT_FILE)).is_file():
+    elif os.path.lexists(found := Path(directory, DEFAULT_FILE)):
         tree = merge(tree, from_file(found))
     if not isinstance(tree.value, dict):
         raise ConfigError([f"{tree.origin}: must be sections and keys, not {_kind(tree.value)}"])
@@ -169,7 +171,7 @@ class _Reader:
     def _yaml(self, given: Given, path: str) -> Any:
         """The value of an environment variable that holds a list or a section, as YAML."""
         try:
-            return _with_origin(from_yaml(str(given.value), given.origin), given.origin).value
+            return with_origin(from_yaml(str(given.value), given.origin), given.origin).value
         except ConfigError as error:
             reason = error.problems[0].partition(": ")[2]
             return self._wrong(given, path, reason)
@@ -177,16 +179,6 @@ class _Reader:
     def _wrong(self, given: Given, path: str, sentence: str) -> Any:
         self.problems.append(f"{given.origin}: {path + ': ' if path else ''}{sentence}")
         return _WRONG
-
-
-def _with_origin(given: Given, origin: str) -> Given:
-    """All of a tree under one origin: lines mean nothing inside an environment variable."""
-    value = given.value
-    if isinstance(value, dict):
-        value = {key: _with_origin(below, origin) for key, below in value.items()}
-    elif isinstance(value, list):
-        value = [_with_origin(below, origin) for below in value]
-    return Given(value, origin)
 
 
 def _scalar(kind: Any, given: Given) -> tuple[str, Any]:

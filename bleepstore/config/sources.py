@@ -133,11 +133,43 @@ def put(tree: Tree, path: tuple[str, ...], given: Given) -> None:
 
 
 def merge(lower: Given, upper: Given) -> Given:
-    """Both trees; where both have a value the upper one's counts.  Lists are not joined."""
-    if not (isinstance(lower.value, dict) and isinstance(upper.value, dict)):
-        # An empty section of a file ("server:" with nothing below) hides nothing.
-        return lower if upper.value is None and not upper.is_text else upper
+    """Both trees; where both have a value the upper one's counts.  Lists are not joined.
+
+    :raises ConfigError: one has a key of what is no section in the other.
+    """
+    if isinstance(upper.value, dict):
+        lower = _opened(lower)
+    elif isinstance(lower.value, dict):
+        upper = _opened(upper)
+    if upper.value is None and not upper.is_text:
+        return lower  # an empty section of a file ("server:" with nothing below) hides nothing
+    if not isinstance(lower.value, dict) or not isinstance(upper.value, dict):
+        if isinstance(upper.value, dict) and lower.value is not None:
+            advice = f"is no section with keys, of which {upper.origin} sets one"
+            raise ConfigError([f"{lower.origin}: {advice}"])
+        return upper
     joined: Tree = dict(lower.value)
     for key, given in upper.value.items():
         joined[key] = merge(joined[key], given) if key in joined else given
     return Given(joined, upper.origin)
+
+
+def _opened(given: Given) -> Given:
+    """A section that is given as text, as one of keys; all else as it is."""
+    if not given.is_text:
+        return given
+    try:
+        section = with_origin(from_yaml(str(given.value), given.origin), given.origin)
+    except ConfigError:
+        return given  # whoever reads it says what is wrong
+    return section if isinstance(section.value, dict) else given
+
+
+def with_origin(given: Given, origin: str) -> Given:
+    """All of a tree under one origin: lines mean nothing inside an environment variable."""
+    value = given.value
+    if isinstance(value, dict):
+        value = {key: with_origin(below, origin) for key, below in value.items()}
+    elif isinstance(value, list):
+        value = [with_origin(below, origin) for below in value]
+    return Given(value, origin)

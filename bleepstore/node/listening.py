@@ -89,6 +89,8 @@ def listeners(server: ServerConfig, reactor: IReactorTCP) -> tuple[Listener, ...
             reason = _first_line(error)
             if split_endpoint(description)[0] == "systemd" and isinstance(error, LookupError):
                 reason = "systemd has passed no such socket; is its socket unit started?"
+            if isinstance(error, TypeError):  # of a parser whose name tells nothing
+                reason = reason.partition("() ")[2] or reason
             raise StartError(f"server.listen: {description}: {reason}") from error
         scheme = "https" if split_endpoint(description)[0] in ("ssl", "tls") else "http"
         if reason := certificates_left_out(description):

@@ -34,7 +34,11 @@ def test_an_order_is_what_the_command_line_says(
 @pytest.mark.parametrize(
     ("environ", "said"),
     [
-        ({}, "bleepstore gateway: storage.backend is no cloud\n"),
+        (
+            {},
+            "bleepstore gateway: storage.backend is local, no cloud: name the server's file by "
+            "--config\n",
+        ),
         (
             {**SETTINGS, "BLEEPSTORE__METADATA__ENGINE": "memory"},
             "bleepstore gateway: metadata.engine must be sqlite\n",

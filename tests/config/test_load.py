@@ -206,6 +206,38 @@ def test_variables_that_contradict_each_other_are_an_error(tmp_path: Path) -> No
     ]
 
 
+def test_a_section_in_a_variable_hides_no_more_than_it_says(tmp_path: Path) -> None:
+    (tmp_path / "bleepstore.yaml").write_text("server: {port: 1, host: localhost, region: a}")
+    config = load(
+        environ={"BLEEPSTORE__SERVER": "{port: 2, region: b}"},
+        options={"server.port": "3"},
+        directory=str(tmp_path),
+    )
+    server = config.server
+    assert (server.port, server.host, server.region) == (3, "localhost", "b")
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "origin", "setter"),
+    [
+        ("auth: [a]", {"BLEEPSTORE_ACCESS_KEY": "b"}, "bleepstore.yaml:1", "BLEEPSTORE_ACCESS_KEY"),
+        ("", {"BLEEPSTORE__SERVER": "5"}, "BLEEPSTORE__SERVER", "--port"),
+        ("", {"BLEEPSTORE__SERVER": "{"}, "BLEEPSTORE__SERVER", "--port"),
+    ],
+)
+def test_no_other_source_hides_what_should_be_a_section(
+    tmp_path: Path, text: str, environ: dict[str, str], origin: str, setter: str
+) -> None:
+    assert problems(tmp_path, text, environ, port="1") == [
+        f"{origin}: is no section with keys, of which {setter} sets one"
+    ]
+
+
+def test_a_default_file_that_leads_nowhere_is_not_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "bleepstore.yaml").symlink_to(tmp_path / "nowhere")
+    assert problems(tmp_path) == ["bleepstore.yaml: cannot be read: No such file or directory"]
+
+
 def test_a_secret_is_never_shown() -> None:
     config = load(
         environ={

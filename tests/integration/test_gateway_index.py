@@ -147,4 +147,5 @@ def test_an_order_that_makes_no_sense_is_refused(place: Place) -> None:
     assert place.gateway("tidy")[0] == 2
     (place.front.directory / "bleepstore.yaml").write_text("storage: {backend: local}\n")
     status, said = place.gateway("check")
-    assert (status, said) == (1, "bleepstore gateway: storage.backend is no cloud\n")
+    assert status == 1
+    assert said.startswith("bleepstore gateway: storage.backend is local, no cloud")

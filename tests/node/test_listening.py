@@ -173,7 +173,8 @@ def test_endpoint_strings_replace_host_and_port() -> None:
     [
         ("ssl:443:privateKey=/nowhere.pem", "/nowhere.pem: No such file or directory"),
         ("tcp:http-but-not-a-port", ""),
-        ("tcp:1:colour=blue", ""),
+        ("tcp:1:colour=blue", "got an unexpected keyword argument 'colour'"),
+        ("tcp:interface=127.0.0.1", "missing 1 required positional argument: 'port'"),
         ("systemd:domain=INET6:name=s3", "systemd has passed no such socket; is its socket unit"),
         ("systemd:domain=INET6:index=0", "systemd has passed no such socket; is its socket unit"),
     ],
