@@ -43,10 +43,11 @@ Answer = tuple[StepOutcome, str]
 class Steps:
     """What a leader does with a step."""
 
-    def __init__(self, raft: Raft, node_id: str, promote_within: int) -> None:
+    def __init__(self, raft: Raft, node_id: str, settings: ConsensusSettings) -> None:
         self._raft = raft
         self._node_id = node_id
-        self._promote_within = promote_within
+        self._promote_within = settings.promote_within
+        self._silent_after = settings.core.election_ticks
 
     def take(self, step: ChangeStep) -> Answer:
         """Take it if it can be taken now; say what came of it, and why."""
@@ -130,11 +131,19 @@ class Steps:
             self._raft.transfer(to)
 
     def _furthest(self) -> str:
-        """The other voter that has most of the log; empty if there is none."""
+        """The other voter that has most of the log, among those that answer; of all of them if
+        none does.  Empty if there is none.
+
+        One that is silent may have all of it where nothing has been written since.
+        """
         raft = self._raft
-        found = [(raft.progress(each), each) for each in sorted(raft.members.voters)]
-        known = [(progress.match, each) for progress, each in found if progress is not None]
-        return max(known, default=(0, ""))[1]
+        found = [(raft.progress(each), each) for each in raft.members.voters]
+        known = [
+            (raft.silence(each) < self._silent_after, progress.match, each)
+            for progress, each in found
+            if progress is not None
+        ]
+        return max(known, default=(False, 0, ""))[2]
 
     def _change(self, members: Members) -> Answer:
         self._raft.change(members)

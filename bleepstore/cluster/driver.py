@@ -117,7 +117,7 @@ class Driver:
         self._connected: Members | None = None
         self._complaints = Complaints(around.clock.seconds)
         self.pauses = Pauses(around.clock)
-        self.steps = Steps(raft, around.node_id, around.settings.promote_within)
+        self.steps = Steps(raft, around.node_id, around.settings)
         self.changes = Changes(
             raft,
             around.node_id,

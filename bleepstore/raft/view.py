@@ -98,3 +98,9 @@ class View:
     def progress(self, peer: str) -> Progress | None:
         """How far a peer is; None: this node does not lead, or does not know it.  To read only."""
         return self._leadership.peers.get(peer) if self._leadership is not None else None
+
+    def silence(self, peer: str) -> int:
+        """Ticks since a peer was heard of by this leader; 0 if it does not lead, or does not know
+        it."""
+        progress = self.progress(peer)
+        return 0 if progress is None else self._replica.now - progress.heard

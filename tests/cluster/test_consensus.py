@@ -920,6 +920,31 @@ def test_leadership_is_handed_to_whom_one_wants(world: World) -> None:
         world.run(before.consensus.transfer_leadership("nobody"))
 
 
+def silent_with_all_of_the_log(world: World) -> tuple[Node, Node, Node]:
+    """A leader of an idle cluster, another one, and one that is gone, but has all that there is:
+    it comes last by its name, and so would be the first to be chosen."""
+    world.add(*ALL)
+    world.run(world.leader.consensus.transfer_leadership("a"))
+    world.until(lambda: world["a"].role == "leader")
+    world.settle()
+    world.go_on(1)
+    world["c"].kill()
+    world.go_on(2)
+    return world["a"], world["b"], world["c"]
+
+
+def test_leadership_is_not_handed_to_one_that_is_silent(world: World) -> None:
+    leader, other, _ = silent_with_all_of_the_log(world)
+    world.run(leader.consensus.transfer_leadership())
+    assert world.leader is other
+
+
+def test_a_leader_that_stops_hands_over_to_one_that_is_there(world: World) -> None:
+    leader, other, _ = silent_with_all_of_the_log(world)
+    world.run(leader.consensus.stop(), patience=1)
+    assert other.role == "leader"
+
+
 @pytest.mark.parametrize("lost", [ChangeStep, StepAnswer])
 def test_a_lost_step_of_a_change_is_asked_for_again(world: World, lost: type) -> None:
     world.add(*ALL)
