@@ -3,7 +3,7 @@
 A copy is made while applying goes on.  Then, in this order: the copy becomes the newest snapshot,
 durably; what is applied is made durable in the state itself, since the log is about to forget it;
 the log drops what lies before the snapshot, but for a tail, so that a follower which is a little
-behind need not be sent the whole state.
+behind need not be sent the whole state; and for what one needs that is being sent it.
 
 Knows the core, the log, the state and the files; neither proposals nor roles.
 """
@@ -32,6 +32,10 @@ REST = 19
 """How much longer than it took to make a copy none is made again because of the log alone.  The
 larger the state, the more of the log there may be, and never more than a twentieth of the time is
 spent on copies of the state."""
+
+MOST_KEPT = 10
+"""Times ``snapshot_entries``, or ``snapshot_bytes``, that the log keeps for one who is given a
+snapshot."""
 
 STOPPING = "The node is stopping."
 
@@ -74,6 +78,7 @@ class Snapshotting:
         self._taking = False
         self._waiting: list[Deferred[int]] = []
         self._sending: set[str] = set()
+        self._given: dict[str, tuple[int, int]] = {}
         self._stopped = False
         newest = snapshots.newest()
         self._next = (newest[0].index if newest else 0) + settings.snapshot_entries
@@ -194,7 +199,7 @@ class Snapshotting:
         """Have the log forget what a snapshot of ``index`` stands for, but for a tail."""
         synced = await self._machine.sync()
         raft = self._raft
-        last = min(index, synced, self._tail_of(index))
+        last = min(index, synced, self._tail_of(index), self._needed_of(index))
         if last < raft.first_index or self._stopped:
             return
         mark = SnapshotMark(last, raft.term_at(last), raft.members_at(last))
@@ -213,6 +218,27 @@ class Snapshotting:
                 return max(last, min(at, index))
         return max(last, 0)
 
+    def _needed_of(self, index: int) -> int:
+        """The index up to which nobody needs the log who is given a snapshot, or just was.
+
+        It goes on from there, and would be given one snapshot after another without ever being
+        done, if the log that follows it were always gone by the time that it has arrived.
+        """
+        raft, settings = self._raft, self._settings
+        for peer, (stands, begun) in list(self._given.items()):
+            progress = raft.progress(peer)
+            at = stands if progress is None else max(stands, progress.match)
+            if (
+                progress is None
+                or (peer not in self._sending and raft.last_index - at <= settings.tail_entries)
+                or index - at > MOST_KEPT * settings.snapshot_entries
+                or self._bytes - begun > MOST_KEPT * settings.snapshot_bytes
+            ):
+                del self._given[peer]
+            else:
+                index = min(index, at)
+        return index
+
     def _answer(self, index: int | None) -> None:
         waiting, self._waiting = self._waiting, []
         for each in waiting:
@@ -230,6 +256,7 @@ class Snapshotting:
             found = await self._borrow()
             if found is not None:
                 mark, path = found
+                self._given[to] = mark.index, self._bytes
                 try:
                     await self._transport.send_snapshot(to, term, mark, path)
                     index = mark.index
@@ -242,6 +269,7 @@ class Snapshotting:
             _log.info("{to} has a snapshot of index {index}", to=to, index=index)
         else:
             self._counters.snapshots_unsent += 1
+            self._given.pop(to, None)
             await self._pauses.pause(self._settings.election)
         self._sending.discard(to)
         if not self._stopped:

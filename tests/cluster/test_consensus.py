@@ -605,6 +605,59 @@ def test_a_snapshot_that_does_not_arrive_is_sent_again_but_not_at_once(world: Wo
     assert late.commands == leader.commands
 
 
+def slow_to_be_sent(
+    world: World, monkeypatch: pytest.MonkeyPatch, meanwhile: int
+) -> tuple[Node, Node]:
+    """A leader, and one that was away: so many entries are applied until it has its snapshot."""
+    world.add(*ALL)
+    leader, late = world.leader, world.follower
+    late.kill()
+    for number in range(30):
+        world.run(leader.consensus.propose(b"%d" % number))
+    sent = leader.transport.send_snapshot
+    arrives: list[Deferred[None]] = []
+
+    async def slowly(*what: Any) -> None:
+        arrives.append(Deferred())
+        await arrives[-1]
+        await sent(*what)
+
+    monkeypatch.setattr(leader.transport, "send_snapshot", slowly)
+    late.start()
+    world.until(lambda: bool(arrives))
+    for number in range(meanwhile):
+        world.run(leader.consensus.propose(b"more %d" % number))
+    world.go_on(1)
+    arrives[0].callback(None)
+    return leader, late
+
+
+def test_the_log_keeps_what_follows_a_snapshot_that_is_being_sent(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else whoever is sent one for longer than until the next is sent one after another."""
+    world.settings = replace(SETTINGS, snapshot_entries=10, tail_entries=2)
+    leader, late = slow_to_be_sent(world, monkeypatch, 60)
+    world.until(lambda: late.commands == leader.commands, patience=3)
+    assert late.consensus.counters.snapshots_received == 1
+    for number in range(20):
+        world.run(leader.consensus.propose(b"last %d" % number))
+    world.go_on(1)
+    newest = leader.snapshots.newest()
+    assert newest is not None
+    assert leader.log.first_index() == newest[0].index - 1, "but for a tail, as ever"
+
+
+def test_the_log_keeps_only_so_much_for_a_snapshot_that_is_being_sent(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.settings = replace(SETTINGS, snapshot_entries=10, tail_entries=2)
+    leader, _ = slow_to_be_sent(world, monkeypatch, 130)
+    newest = leader.snapshots.newest()
+    assert newest is not None
+    assert leader.log.first_index() == newest[0].index - 1
+
+
 def test_a_damaged_snapshot_is_taken_anew_before_it_is_sent(world: World) -> None:
     world.settings = replace(SETTINGS, snapshot_entries=10, tail_entries=2)
     world.add(*ALL)
