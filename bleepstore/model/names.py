@@ -56,6 +56,11 @@ def require_bucket_name(name: str) -> None:
         raise InvalidBucketName(BucketName=name)
 
 
+def bucket_arn(name: str) -> str:
+    """The Amazon Resource Name of a bucket: it has neither region nor account."""
+    return f"arn:aws:s3:::{name}"
+
+
 def is_region_name(name: str) -> bool:
     """Whether a region of AWS could be called so: ``us-gov-west-1``, ``eusc-de-east-1``."""
     return _REGION.fullmatch(name) is not None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from klein import Klein
 
-from bleepstore.interfaces.http import IHttpRequest
-from bleepstore.model.listing import BucketPage
+from bleepstore.interfaces.http import Header, IHttpRequest
+from bleepstore.model.names import bucket_arn
 from bleepstore.objectstore.access import require_account
 from bleepstore.objectstore.buckets import Buckets
 from bleepstore.s3.call import XML, Call, region_header
@@ -34,11 +34,9 @@ class BucketEndpoints:
     async def list_buckets(self, request: IHttpRequest, call: Call) -> None:
         query = buckets_query(call.query)
         account = require_account(call.caller)
-        page = BucketPage(())
-        if query.region in ("", self._region):
-            page = await self._buckets.list(call.caller, query.prefix, query.after, query.limit)
-        else:
-            require_region(query.region)
+        if query.region:
+            require_region(query.region, self._region)
+        page = await self._buckets.list(call.caller, query.prefix or "", query.after, query.limit)
         call.xml(list_buckets(account, query, page))
 
     @serves(app, "CreateBucket")
@@ -47,12 +45,13 @@ class BucketEndpoints:
         require_account(call.caller)  # before anything is read
         location = parse_create_bucket(await self._documents.read(call))
         await self._buckets.create(call.caller, call.bucket, location=location, acl=acl)
-        call.respond(200, ((b"Location", b"/" + call.bucket.encode()),))
+        call.respond(200, ((b"Location", b"/" + call.bucket.encode()), _arn_header(call.bucket)))
 
     @serves(app, "HeadBucket")
     async def head_bucket(self, request: IHttpRequest, call: Call) -> None:
         await self._buckets.head(call.caller, call.bucket)
-        call.respond(200, (self._region_header, (b"x-amz-access-point-alias", b"false"), XML))
+        alias = (b"x-amz-access-point-alias", b"false")
+        call.respond(200, (self._region_header, alias, _arn_header(call.bucket), XML))
 
     @serves(app, "DeleteBucket")
     async def delete_bucket(self, request: IHttpRequest, call: Call) -> None:
@@ -62,3 +61,8 @@ class BucketEndpoints:
     @serves(app, "GetBucketLocation")
     async def get_bucket_location(self, request: IHttpRequest, call: Call) -> None:
         call.xml(location_constraint(await self._buckets.location(call.caller, call.bucket)))
+
+
+def _arn_header(bucket: str) -> Header:
+    """S3 sends it of every bucket, though its reference says that it is for directory buckets."""
+    return (b"x-amz-bucket-arn", bucket_arn(bucket).encode())

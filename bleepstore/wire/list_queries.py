@@ -7,6 +7,7 @@ from msgspec import Struct
 from bleepstore.errors import InvalidArgument
 from bleepstore.model.names import is_region_name
 from bleepstore.wire.parameters import (
+    PAGE,
     Query,
     integer,
     invalid_parameter,
@@ -17,20 +18,24 @@ from bleepstore.wire.parameters import (
 from bleepstore.wire.tokens import decode_token
 
 MAX_BUCKETS = 10_000
+_BUCKETS_PARAMETERS = frozenset({"max-buckets", "prefix", "continuation-token", "bucket-region"})
 
 
 class BucketsQuery(Struct, frozen=True):
     """ListBuckets.
 
+    :ivar prefix: only buckets whose names begin so; None when not sent.
     :ivar limit: 1 to 10,000.
     :ivar after: where the continuation token continues; empty from the start.
     :ivar region: only buckets of this region; empty for all.
+    :ivar paged: whether any of its parameters was sent: then the answer says where the buckets are.
     """
 
-    prefix: str = ""
+    prefix: str | None = None
     after: str = ""
     limit: int = 10_000
     region: str = ""
+    paged: bool = False
 
 
 class ObjectsQuery(Struct, frozen=True):
@@ -38,21 +43,26 @@ class ObjectsQuery(Struct, frozen=True):
 
     :ivar after: keys and common prefixes up to this one are left out: the marker, the later of
         start-after and what the continuation token says.
-    :ivar limit: 0 to 1,000.
-    :ivar url_encoded: encoding-type=url was asked for.
-    :ivar marker, start_after, token: as sent, to be shown again; empty when not sent, but for the
-        token, which is None then.
+    :ivar max_keys: what was asked for; a page holds ``limit``, which is 1,000 at most.
+    :ivar encoding: ``encoding-type`` as sent, in whatever case; empty when not sent.
+    :ivar marker: as sent, to be shown again; empty when not sent.
+    :ivar start_after, token: the same, but None when not sent.
     """
 
     prefix: str = ""
     delimiter: str = ""
     after: str = ""
-    limit: int = 1000
-    url_encoded: bool = False
+    max_keys: int = 1000
+    encoding: str = ""
     marker: str = ""
-    start_after: str = ""
+    start_after: str | None = None
     token: str | None = None
     fetch_owner: bool = False
+
+    @property
+    def limit(self) -> int:
+        """Entries of a page, at most: 0 to 1,000."""
+        return min(self.max_keys, PAGE)
 
 
 class UploadsQuery(Struct, frozen=True):
@@ -67,7 +77,7 @@ class UploadsQuery(Struct, frozen=True):
     key_marker: str = ""
     upload_id_marker: str = ""
     limit: int = 1000
-    url_encoded: bool = False
+    encoding: str = ""
 
 
 class PartsQuery(Struct, frozen=True):
@@ -79,43 +89,60 @@ class PartsQuery(Struct, frozen=True):
     upload_id: str
     after: int = 0
     limit: int = 1000
-    url_encoded: bool = False
+    encoding: str = ""
 
 
 def buckets_query(query: Query) -> BucketsQuery:
-    """:raises InvalidArgument: max-buckets or continuation-token."""
+    """An empty continuation token is none: its least length is 0 (API reference).
+
+    :raises InvalidArgument: max-buckets or continuation-token.
+    """
     token = query.get("continuation-token")
     return BucketsQuery(
-        prefix=query.get("prefix", ""),
-        after="" if token is None else decode_token(token),
+        prefix=query.get("prefix"),
+        after=decode_token(token) if token else "",
         limit=integer(query, "max-buckets", MAX_BUCKETS, 1, MAX_BUCKETS),
         region=query.get("bucket-region", ""),
+        paged=not _BUCKETS_PARAMETERS.isdisjoint(query),
     )
 
 
-def require_region(name: str) -> None:
-    """What ListBuckets wants of a ``bucket-region`` in which no bucket here is.
+def require_region(name: str, own: str) -> None:
+    """Require of a ``bucket-region`` that it is that of this server, ``own``, in whatever case.
 
-    :raises InvalidArgument: no region could have the name.
+    "Requests made to a Regional endpoint that is different from the bucket-region parameter are not
+    supported" (API reference, ListBuckets).
+
+    :raises InvalidArgument: it is another one, or no region could have the name.
     """
-    if not is_region_name(name):
-        raise InvalidArgument(
-            f"Argument value {name} is not a valid AWS Region", ArgumentName="bucket-region"
-        )
+    if name.lower() == own:
+        return
+    raise InvalidArgument(
+        "Requests with bucket-region specified must be made to the corresponding regional endpoint"
+        if is_region_name(name.lower())
+        else f"Argument value {name} is not a valid AWS Region",
+        ArgumentName="bucket-region",
+    )
 
 
 def objects_query(query: Query) -> ObjectsQuery:
     """ListObjects.
 
-    :raises InvalidArgument: max-keys or encoding-type.
+    :raises InvalidArgument: max-keys or encoding-type, or a parameter of ListObjectsV2: a client
+        that continues by it must not be sent back to the beginning.
     """
+    max_keys = _max_keys(query)
+    if "continuation-token" in query:
+        raise _of_the_other_version("continuation-token", "continuation-token only supported in")
+    if "start-after" in query:
+        raise _of_the_other_version("start-after", "startAfter only supported in")
     marker = query.get("marker", "")
     return ObjectsQuery(
         prefix=query.get("prefix", ""),
         delimiter=query.get("delimiter", ""),
         after=marker,
-        limit=page_size(query, "max-keys"),
-        url_encoded=_url_encoded(query),
+        max_keys=max_keys,
+        encoding=_encoding(query),
         marker=marker,
         fetch_owner=True,
     )
@@ -125,23 +152,35 @@ def objects_v2_query(query: Query) -> ObjectsQuery:
     """ListObjectsV2.  A token, which came from a page after start-after, overrides it; an empty one
     came from none, and is the same as none.
 
-    :raises InvalidArgument: max-keys, encoding-type, fetch-owner or continuation-token.
+    :raises InvalidArgument: max-keys, encoding-type or continuation-token, or the marker of
+        ListObjects.
     """
-    start_after = query.get("start-after", "")
+    max_keys = _max_keys(query)
+    if "marker" in query:
+        raise InvalidArgument(
+            "Marker unsupported with REST.GET.BUCKET in list-type=2", ArgumentName="marker"
+        )
+    encoding = _encoding(query)
+    start_after = query.get("start-after")
     token = query.get("continuation-token")
-    fetch_owner = query.get("fetch-owner", "").lower()
-    if fetch_owner not in ("", "true", "false"):
-        raise invalid_parameter("fetch-owner", fetch_owner, "Invalid fetch-owner value")
     return ObjectsQuery(
         prefix=query.get("prefix", ""),
         delimiter=query.get("delimiter", ""),
-        after=decode_token(token) if token else start_after,
-        limit=page_size(query, "max-keys"),
-        url_encoded=_url_encoded(query),
+        after=decode_token(token) if token else start_after or "",
+        max_keys=max_keys,
+        encoding=encoding,
         start_after=start_after,
         token=token,
-        fetch_owner=fetch_owner == "true",
+        fetch_owner=query.get("fetch-owner", "").lower() == "true",
     )
+
+
+def _of_the_other_version(name: str, message: str) -> InvalidArgument:
+    return InvalidArgument(f"{message} REST.GET.BUCKET with list-type=2", ArgumentName=name)
+
+
+def _max_keys(query: Query) -> int:
+    return integer(query, "max-keys", PAGE, called="maxKeys")
 
 
 def uploads_query(query: Query) -> UploadsQuery:
@@ -156,7 +195,7 @@ def uploads_query(query: Query) -> UploadsQuery:
         key_marker=key_marker,
         upload_id_marker=upload_id_marker,
         limit=page_size(query, "max-uploads"),
-        url_encoded=_url_encoded(query),
+        encoding=_encoding(query),
     )
 
 
@@ -166,14 +205,14 @@ def parts_query(query: Query) -> PartsQuery:
         upload_id=upload_id(query),
         after=integer(query, "part-number-marker", 0),
         limit=page_size(query, "max-parts"),
-        url_encoded=_url_encoded(query),
+        encoding=_encoding(query),
     )
 
 
-def _url_encoded(query: Query) -> bool:
+def _encoding(query: Query) -> str:
     value = query.get("encoding-type", "")
     if value.lower() not in ("", "url"):
         raise invalid_parameter(
             "encoding-type", value, "Invalid Encoding Method specified in Request"
         )
-    return bool(value)
+    return value

@@ -124,9 +124,17 @@ def checked_part_number(value: str) -> int:
     )
 
 
-def integer(query: Query, name: str, default: int, low: int = 0, high: int = MAX_INTEGER) -> int:
+def integer(
+    query: Query,
+    name: str,
+    default: int,
+    low: int = 0,
+    high: int = MAX_INTEGER,
+    called: str = "",
+) -> int:
     """An integer parameter within a range; the default when it is not sent, or empty.
 
+    :param called: what S3 calls it when it is outside the range; empty: by its name.
     :raises InvalidArgument: it is none, or outside the range.
     """
     value = query.get(name)
@@ -137,8 +145,9 @@ def integer(query: Query, name: str, default: int, low: int = 0, high: int = MAX
             name, value, f"Provided {name} not an integer or within integer range"
         )
     if not low <= number <= high:
+        called = called or name
         raise invalid_parameter(
-            name, value, f"Argument {name} must be an integer between {low} and {high}"
+            called, str(number), f"Argument {called} must be an integer between {low} and {high}"
         )
     return number
 

@@ -210,9 +210,7 @@ def _select(level: Level, method: bytes, query: dict[str, str]) -> Operation | N
     for row in rows:
         if not row.parameter or row.parameter in query:
             if row.subresource == "list-type" and query["list-type"] != "2":
-                raise InvalidArgument(
-                    "Invalid list type", ArgumentName="list-type", ArgumentValue=query["list-type"]
-                )
+                return _PLAIN[level][method]  # any other type is the first, as in S3
             return row
     if (level, subresource) not in _SERVED:
         return rows[0] if rows else UNKNOWN

@@ -35,9 +35,7 @@ def decode_token(token: str) -> str:
     :raises InvalidArgument: "The continuation token provided is incorrect".
     """
     incorrect = InvalidArgument(
-        "The continuation token provided is incorrect",
-        ArgumentName="continuation-token",
-        ArgumentValue=token,
+        "The continuation token provided is incorrect", ArgumentName="continuation-token"
     )
     if not token.isascii() or len(token) > _MAX_TOKEN:
         raise incorrect

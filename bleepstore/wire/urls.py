@@ -66,11 +66,12 @@ def _ascii(raw: bytes) -> str:
 
 
 def url_encoded(text: str) -> str:
-    """``encoding-type=url`` of the listings, as S3 does it: a slash stays, a space becomes ``+``.
+    """``encoding-type=url`` of the listings, as S3 does it: a slash stays, a space becomes ``+``,
+    and of what is neither letter nor digit only ``-_.*`` stays besides.
 
     Source: the example of EncodingType in the API reference, ``test_file(3).png`` →
-    ``test_file%283%29.png``.
+    ``test_file%283%29.png``; and public reports of its answers.
     """
     if _PLAIN.fullmatch(text):
         return text
-    return quote_plus(text, safe="/*")
+    return quote_plus(text, safe="/*").replace("~", "%7E")

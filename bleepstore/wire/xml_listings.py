@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from bleepstore.model.accounts import Account
 from bleepstore.model.checksums import ChecksumAlgorithm, ChecksumType
 from bleepstore.model.listing import BucketPage, ObjectPage, PartPage, UploadPage
+from bleepstore.model.names import bucket_arn
 from bleepstore.model.objects import ListedObject, Upload
 from bleepstore.wire.dates import iso_date
 from bleepstore.wire.list_queries import BucketsQuery, ObjectsQuery, PartsQuery, UploadsQuery
@@ -21,9 +22,9 @@ from bleepstore.wire.xml_text import checksum_element, document, escaped, owner_
 _Write = Callable[[str], str]
 
 
-def _writer(encoded: bool) -> _Write:
+def _writer(encoding: str) -> _Write:
     """How keys, prefixes, delimiters and markers are written; URL-encoded, they need no escapes."""
-    return url_encoded if encoded else escaped
+    return url_encoded if encoding else escaped
 
 
 def _boolean(value: object) -> str:
@@ -41,18 +42,24 @@ def _common_prefixes(prefixes: Iterable[str], write: _Write) -> str:
 
 
 def list_buckets(owner: Account, query: BucketsQuery, page: BucketPage) -> bytes:
-    """ListAllMyBucketsResult."""
+    """ListAllMyBucketsResult.
+
+    BucketRegion stands there "if the request contains at least one valid parameter" (API
+    reference); BucketArn, of which it says nothing for general purpose buckets, S3 shows of all.
+    """
     buckets = "".join(
         f"<Bucket><Name>{escaped(bucket.name)}</Name>"
         f"<CreationDate>{iso_date(bucket.created)}</CreationDate>"
-        f"<BucketRegion>{escaped(bucket.region)}</BucketRegion></Bucket>"
+        f"{_optional('BucketRegion', escaped(bucket.region) if query.paged else '')}"
+        f"<BucketArn>{escaped(bucket_arn(bucket.name))}</BucketArn></Bucket>"
         for bucket in page.buckets
     )
     token = encode_token(page.next_after) if page.next_after else ""
+    prefix = "" if query.prefix is None else f"<Prefix>{escaped(query.prefix)}</Prefix>"
     return document(
         "ListAllMyBucketsResult",
         f"{owner_element('Owner', owner.id, owner.display_name)}<Buckets>{buckets}</Buckets>"
-        f"{_optional('ContinuationToken', token)}{_optional('Prefix', escaped(query.prefix))}",
+        f"{prefix}{_optional('ContinuationToken', token)}",
     )
 
 
@@ -64,31 +71,34 @@ def list_objects(
     NextMarker stands only where a delimiter was given, as S3 has it: without one, the last key
     is the next marker.
     """
-    write = _writer(query.url_encoded)
+    write = _writer(query.encoding)
     next_marker = page.next_after if query.delimiter else ""
     return document(
         "ListBucketResult",
         f"<Name>{escaped(bucket)}</Name><Prefix>{write(query.prefix)}</Prefix>"
         f"<Marker>{write(query.marker)}</Marker>{_optional('NextMarker', write(next_marker))}"
-        f"<MaxKeys>{query.limit}</MaxKeys>{_rest(query, page, names, write)}",
+        f"<MaxKeys>{query.max_keys}</MaxKeys>{_rest(query, page, names, write)}",
     )
 
 
 def list_objects_v2(
     bucket: str, query: ObjectsQuery, page: ObjectPage, names: Mapping[str, str]
 ) -> bytes:
-    """ListBucketResult of ListObjectsV2."""
-    write = _writer(query.url_encoded)
+    """ListBucketResult of ListObjectsV2.  StartAfter is not shown where a token overrides it."""
+    write = _writer(query.encoding)
     next_token = encode_token(page.next_after) if page.next_after else ""
-    token = query.token
-    shown = "" if token is None else f"<ContinuationToken>{escaped(token)}</ContinuationToken>"
+    if query.token is not None:
+        shown = f"<ContinuationToken>{escaped(query.token)}</ContinuationToken>"
+    elif query.start_after is not None:
+        shown = f"<StartAfter>{write(query.start_after)}</StartAfter>"
+    else:
+        shown = ""
     return document(
         "ListBucketResult",
         f"<Name>{escaped(bucket)}</Name><Prefix>{write(query.prefix)}</Prefix>"
-        f"{_optional('StartAfter', write(query.start_after))}"
         f"{shown}{_optional('NextContinuationToken', next_token)}"
         f"<KeyCount>{len(page.objects) + len(page.common_prefixes)}</KeyCount>"
-        f"<MaxKeys>{query.limit}</MaxKeys>{_rest(query, page, names, write)}",
+        f"<MaxKeys>{query.max_keys}</MaxKeys>{_rest(query, page, names, write)}",
     )
 
 
@@ -96,7 +106,7 @@ def _rest(query: ObjectsQuery, page: ObjectPage, names: Mapping[str, str], write
     """What both listings of objects end with."""
     return (
         f"{_optional('Delimiter', write(query.delimiter))}"
-        f"{'<EncodingType>url</EncodingType>' if query.url_encoded else ''}"
+        f"{_optional('EncodingType', query.encoding)}"
         f"<IsTruncated>{_boolean(page.next_after)}</IsTruncated>"
         f"{_contents(page.objects, names if query.fetch_owner else None, write)}"
         f"{_common_prefixes(page.common_prefixes, write)}"
@@ -144,8 +154,12 @@ def _checksum_kind(algorithm: ChecksumAlgorithm | None, kind: ChecksumType | Non
 def list_uploads(
     bucket: str, query: UploadsQuery, page: UploadPage, names: Mapping[str, str]
 ) -> bytes:
-    """ListMultipartUploadsResult."""
-    write = _writer(query.url_encoded)
+    """ListMultipartUploadsResult.
+
+    The last upload of the last page is shown as the next marker, too, as S3 has it, and is empty
+    where there is none; Prefix and Delimiter stand there only where they were sent.
+    """
+    write = _writer(query.encoding)
     uploads = "".join(
         f"<Upload><Key>{write(upload.key)}</Key><UploadId>{escaped(upload.upload_id)}</UploadId>"
         f"{_owner('Initiator', upload.initiator_id, names)}"
@@ -155,19 +169,18 @@ def list_uploads(
         f"{_checksum_kind(upload.checksum_algorithm, upload.checksum_type)}</Upload>"
         for upload in page.uploads
     )
-    following = (
-        f"<NextKeyMarker>{write(page.next_key)}</NextKeyMarker>"
-        f"<NextUploadIdMarker>{escaped(page.next_upload_id)}</NextUploadIdMarker>"
-        if page.next_key
-        else ""
-    )
+    next_key, next_upload_id = page.next_key, page.next_upload_id
+    if not next_key and page.uploads:
+        next_key, next_upload_id = page.uploads[-1].key, page.uploads[-1].upload_id
     return document(
         "ListMultipartUploadsResult",
         f"<Bucket>{escaped(bucket)}</Bucket><KeyMarker>{write(query.key_marker)}</KeyMarker>"
-        f"<UploadIdMarker>{escaped(query.upload_id_marker)}</UploadIdMarker>{following}"
-        f"<Prefix>{write(query.prefix)}</Prefix>{_optional('Delimiter', write(query.delimiter))}"
-        f"{'<EncodingType>url</EncodingType>' if query.url_encoded else ''}"
-        f"<MaxUploads>{query.limit}</MaxUploads>"
+        f"<UploadIdMarker>{escaped(query.upload_id_marker)}</UploadIdMarker>"
+        f"<NextKeyMarker>{write(next_key)}</NextKeyMarker>"
+        f"<NextUploadIdMarker>{escaped(next_upload_id)}</NextUploadIdMarker>"
+        f"{_optional('Delimiter', write(query.delimiter))}"
+        f"{_optional('Prefix', write(query.prefix))}<MaxUploads>{query.limit}</MaxUploads>"
+        f"{_optional('EncodingType', query.encoding)}"
         f"<IsTruncated>{_boolean(page.next_key)}</IsTruncated>"
         f"{uploads}{_common_prefixes(page.common_prefixes, write)}",
     )
@@ -177,7 +190,7 @@ def list_parts(
     upload: Upload, query: PartsQuery, page: PartPage, names: Mapping[str, str]
 ) -> bytes:
     """ListPartsResult.  NextPartNumberMarker is the last part shown, also on the last page."""
-    write = _writer(query.url_encoded)
+    write = _writer(query.encoding)
     parts = "".join(
         f"<Part><PartNumber>{part.number}</PartNumber>"
         f"<LastModified>{iso_date(part.last_modified)}</LastModified>"
@@ -189,7 +202,7 @@ def list_parts(
     return document(
         "ListPartsResult",
         f"<Bucket>{escaped(upload.bucket)}</Bucket><Key>{write(upload.key)}</Key>"
-        f"{'<EncodingType>url</EncodingType>' if query.url_encoded else ''}"
+        f"{_optional('EncodingType', query.encoding)}"
         f"<UploadId>{escaped(upload.upload_id)}</UploadId>"
         f"<PartNumberMarker>{query.after}</PartNumberMarker>"
         f"<NextPartNumberMarker>{following}</NextPartNumberMarker>"

@@ -76,7 +76,7 @@ def main() -> None:
     measure("description_headers", lambda: description_headers(DESCRIPTION), 50_000)
     measure("http_date", lambda: http_date(1_700_000_000_000), 50_000)
     for encoded in (False, True):
-        query = ObjectsQuery(url_encoded=encoded)
+        query = ObjectsQuery(encoding="url" if encoded else "")
         for kind, keys in (("plain", plain), ("wild", wild)):
             measure(f"list page, 1,000 {kind} keys, url_encoded={encoded}",
                     partial(list_objects_v2, "b", query, keys, {}), 20)  # fmt: skip

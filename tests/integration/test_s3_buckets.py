@@ -132,6 +132,7 @@ def test_head_bucket(world: World, alice: Any) -> None:
     answer = world.raw("alice").request("HEAD", f"/{bucket}")
     assert (answer.status, answer.body) == (200, b"")
     assert answer.headers["x-amz-bucket-region"] == "us-east-1"
+    assert answer.headers["x-amz-bucket-arn"] == f"arn:aws:s3:::{bucket}"
     assert alice.head_bucket(Bucket=bucket)["BucketRegion"] == "us-east-1"
     for target, status in (("/there-is-no-such-bucket", 404), (f"/{bucket}", 403)):
         answer = world.raw("bob").request("HEAD", target)
@@ -176,8 +177,14 @@ def test_everyone_lists_the_buckets_of_their_own(world: World) -> None:
     page = dave.list_buckets(Prefix="dave-b")
     assert ([b["Name"] for b in page["Buckets"]], page["Prefix"]) == (["dave-b"], "dave-b")
     assert dave.list_buckets(BucketRegion="us-east-1")["Buckets"]
-    assert dave.list_buckets(BucketRegion="eu-west-1")["Buckets"] == []
+    with refused(400, "InvalidArgument") as told:
+        dave.list_buckets(BucketRegion="eu-west-1")
+    assert told.error["ArgumentName"] == "bucket-region"
     assert page["Buckets"][0]["BucketRegion"] == "us-east-1"
+    assert "BucketRegion" not in listed["Buckets"][0]
+    assert listed["Buckets"][0]["BucketArn"] == "arn:aws:s3:::dave-a"
+    assert dave.list_buckets(Prefix="", MaxBuckets=1)["Prefix"] == ""
+    assert dave.list_buckets(ContinuationToken="")["Buckets"]
     for name in names:
         dave.delete_bucket(Bucket=name)
     assert dave.list_buckets()["Buckets"] == []

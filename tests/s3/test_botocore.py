@@ -31,9 +31,12 @@ def s3(server: Server) -> Any:
 def test_buckets(server: Server, s3: Any) -> None:
     created = s3.create_bucket(Bucket="another")
     assert created["Location"] == "/another"
+    assert created["BucketArn"] == "arn:aws:s3:::another"
     head = s3.head_bucket(Bucket="bucket")
-    assert head["BucketRegion"] == "us-east-1"
+    assert (head["BucketRegion"], head["BucketArn"]) == ("us-east-1", "arn:aws:s3:::bucket")
     listed = s3.list_buckets()
+    assert listed["Buckets"][0]["BucketArn"] == "arn:aws:s3:::another"
+    assert "BucketRegion" not in listed["Buckets"][0]
     assert [bucket["Name"] for bucket in listed["Buckets"]] == ["another", "bucket"]
     assert listed["Owner"]["ID"] == ROOT.account.id
     assert s3.get_bucket_location(Bucket="bucket").get("LocationConstraint") is None
@@ -50,7 +53,7 @@ def test_buckets_are_listed_by_pages(server: Server, s3: Any) -> None:
     assert [bucket["Name"] for bucket in second["Buckets"]] == ["bucket", "ccc"]
     assert "ContinuationToken" not in second
     assert [b["Name"] for b in s3.list_buckets(Prefix="b")["Buckets"]] == ["bbb", "bucket"]
-    assert s3.list_buckets(BucketRegion="eu-west-1").get("Buckets", []) == []
+    assert refusal(lambda: s3.list_buckets(BucketRegion="eu-west-1"))[0] == 400
 
 
 def test_another_region_has_its_constraint() -> None:

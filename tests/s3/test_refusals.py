@@ -309,11 +309,14 @@ def test_the_hash_of_a_document_is_checked(server: Server) -> None:
     _refused(request, 400, "XAmzContentSHA256Mismatch")
 
 
-def test_buckets_are_listed_of_regions_alone(server: Server) -> None:
+def test_buckets_are_listed_of_this_region_alone(server: Server) -> None:
+    for region in ("us-east-1", "US-East-1", ""):
+        here = server.signed("GET", f"/?bucket-region={region}")
+        assert b"<BucketRegion>us-east-1</BucketRegion>" in here.sent
     for region in ("eu-west-1", "us-gov-east-1", "eusc-de-east-1"):
         elsewhere = server.signed("GET", f"/?bucket-region={region}")
-        assert elsewhere.status == 200
-        assert b"<Buckets></Buckets>" in elsewhere.sent
+        refused = _refused(elsewhere, 400, "InvalidArgument")
+        assert "must be made to the corresponding regional endpoint" in refused.detail("Message")
     refused = _refused(server.signed("GET", "/?bucket-region=abc"), 400, "InvalidArgument")
     assert refused.detail("Message") == "Argument value abc is not a valid AWS Region"
     assert refused.detail("ArgumentName") == "bucket-region"

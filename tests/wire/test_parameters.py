@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,7 +82,19 @@ def test_other_limits_are_invalid(value: str) -> None:
     ):
         with pytest.raises(errors.InvalidArgument) as caught:
             read({name: value})
-        assert caught.value.details == {"ArgumentName": name, "ArgumentValue": value}
+        called = "maxKeys" if (name, value) == ("max-keys", "-1") else name  # as S3 has it
+        assert caught.value.details == {"ArgumentName": called, "ArgumentValue": value}
+
+
+def test_a_negative_limit_is_told_as_it_was_understood() -> None:
+    with pytest.raises(errors.InvalidArgument, match="Argument max-uploads must be") as caught:
+        uploads_query({"max-uploads": "-01"})
+    assert caught.value.details["ArgumentValue"] == "-1"
+
+
+def test_the_limit_that_was_asked_for_is_shown_again() -> None:
+    for read in (objects_query, objects_v2_query):
+        assert (read({"max-keys": "1001"}).max_keys, read({}).max_keys) == (1001, 1000)
 
 
 def test_max_buckets_is_refused_outside_1_to_10000() -> None:
@@ -94,20 +108,21 @@ UPLOAD_ID = "u" * 64
 
 def test_list_queries() -> None:
     everything = {
-        "prefix": "p", "delimiter": "/", "encoding-type": "url", "max-keys": "5", "marker": "m",
-        "start-after": "s", "fetch-owner": "true", "key-marker": "k", "upload-id-marker": UPLOAD_ID,
+        "prefix": "p", "delimiter": "/", "encoding-type": "URL", "max-keys": "5",
+        "fetch-owner": "TRUE", "key-marker": "k", "upload-id-marker": UPLOAD_ID,
         "max-uploads": "6", "uploadId": "i", "part-number-marker": "7", "max-parts": "8",
         "max-buckets": "9", "bucket-region": "r",
     }  # fmt: skip
-    assert buckets_query(everything) == BucketsQuery("p", "", 9, "r")
-    assert objects_query(everything) == ObjectsQuery(
-        "p", "/", "m", 5, True, marker="m", fetch_owner=True
+    assert buckets_query(everything) == BucketsQuery("p", "", 9, "r", True)
+    assert objects_query({**everything, "marker": "m"}) == ObjectsQuery(
+        "p", "/", "m", 5, "URL", marker="m", fetch_owner=True
     )
-    assert objects_v2_query(everything) == ObjectsQuery(
-        "p", "/", "s", 5, True, start_after="s", fetch_owner=True
+    assert objects_v2_query({**everything, "start-after": "s"}) == ObjectsQuery(
+        "p", "/", "s", 5, "URL", start_after="s", fetch_owner=True
     )
-    assert uploads_query(everything) == UploadsQuery("p", "/", "k", UPLOAD_ID, 6, True)
-    assert parts_query(everything) == PartsQuery("i", 7, 8, True)
+    assert uploads_query(everything) == UploadsQuery("p", "/", "k", UPLOAD_ID, 6, "URL")
+    assert parts_query(everything) == PartsQuery("i", 7, 8, "URL")
+    assert buckets_query({"x-id": "ListBuckets"}) == BucketsQuery()
     assert objects_v2_query({}) == ObjectsQuery()
 
 
@@ -116,6 +131,27 @@ def test_a_token_overrides_start_after() -> None:
     found = objects_v2_query({"continuation-token": token, "start-after": "z"})
     assert (found.after, found.start_after, found.token) == ("t", "z", token)
     assert buckets_query({"continuation-token": token}).after == "t"
+    assert buckets_query({"continuation-token": ""}) == BucketsQuery(paged=True)
+
+
+@pytest.mark.parametrize(
+    ("read", "name", "message"),
+    [
+        (objects_query, "continuation-token",
+         "continuation-token only supported in REST.GET.BUCKET with list-type=2"),
+        (objects_query, "start-after",
+         "startAfter only supported in REST.GET.BUCKET with list-type=2"),
+        (objects_v2_query, "marker", "Marker unsupported with REST.GET.BUCKET in list-type=2"),
+    ],
+)  # fmt: skip
+def test_a_listing_is_not_begun_again_for_a_marker_of_the_other_version(
+    read: Callable[[dict[str, str]], ObjectsQuery], name: str, message: str
+) -> None:
+    for value in ("", "k"):
+        with pytest.raises(errors.InvalidArgument) as caught:
+            read({name: value})
+        assert caught.value.message == message
+        assert caught.value.details == {"ArgumentName": name}
 
 
 def test_an_empty_token_is_none_but_is_shown_again() -> None:
@@ -130,11 +166,16 @@ def test_an_upload_id_marker_needs_a_key_marker() -> None:
 
 
 @pytest.mark.parametrize(
-    "query", [{"encoding-type": "base64"}, {"fetch-owner": "yes"}, {"continuation-token": "x"}]
+    "query", [{"encoding-type": "base64"}, {"continuation-token": "x"}, {"max-keys": "many"}]
 )
 def test_other_values_are_invalid(query: dict[str, str]) -> None:
     with pytest.raises(errors.InvalidArgument):
         objects_v2_query(query)
+
+
+@pytest.mark.parametrize("value", ["", "false", "yes", "1"])
+def test_owners_are_fetched_for_true_alone(value: str) -> None:
+    assert not objects_v2_query({"fetch-owner": value}).fetch_owner
 
 
 def test_any_version_id_can_be_deleted_but_no_nonsense() -> None:

@@ -255,9 +255,9 @@ def test_conflicting_subresources_are_refused() -> None:
         route("DELETE", "/b/k?tagging&acl")
 
 
-def test_another_list_type_is_refused() -> None:
-    with pytest.raises(errors.InvalidArgument):
-        route("GET", "/b?list-type=3")
+@pytest.mark.parametrize("value", ["", "=", "=1", "=3", "=02", "=bogus"])
+def test_any_other_list_type_is_the_first(value: str) -> None:
+    assert route("GET", "/b?list-type" + value).operation.name == "ListObjects"
 
 
 def test_the_copy_header_selects_only_copies() -> None:

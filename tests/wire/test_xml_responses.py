@@ -30,6 +30,7 @@ from bleepstore.model.objects import (
 from bleepstore.wire.grants import resolve_acl
 from bleepstore.wire.list_queries import BucketsQuery, ObjectsQuery, PartsQuery, UploadsQuery
 from bleepstore.wire.tokens import encode_token
+from bleepstore.wire.urls import url_encoded
 from bleepstore.wire.xml_listings import (
     list_buckets,
     list_objects,
@@ -81,20 +82,26 @@ def test_list_buckets() -> None:
     expected: dict[str, Any] = {
         "Owner": OWNER,
         "Buckets": [
-            {"Name": name, "CreationDate": MOMENT, "BucketRegion": "eu-central-1"}
+            {
+                "Name": name,
+                "CreationDate": MOMENT,
+                "BucketArn": "arn:aws:s3:::" + name,
+                "BucketRegion": "eu-central-1",
+            }
             for name in ("a", "b")
         ],
     }
-    assert parsed("ListBuckets", list_buckets(ME, BucketsQuery(), BucketPage(buckets))) == expected
+    listing = list_buckets(ME, BucketsQuery(paged=True), BucketPage(buckets))
+    assert parsed("ListBuckets", listing) == expected
     page = BucketPage(buckets, "b")
-    assert parsed("ListBuckets", list_buckets(ME, BucketsQuery(prefix="<"), page)) == {
+    assert parsed("ListBuckets", list_buckets(ME, BucketsQuery(prefix="<", paged=True), page)) == {
         **expected, "Prefix": "<", "ContinuationToken": encode_token("b"),
     }  # fmt: skip
     assert parsed("ListBuckets", list_buckets(ME, BucketsQuery(), BucketPage(())))["Buckets"] == []
 
 
 def test_list_objects() -> None:
-    query = ObjectsQuery(prefix="p&", delimiter="/", marker="m<", after="m<", limit=5,
+    query = ObjectsQuery(prefix="p&", delimiter="/", marker="m<", after="m<", max_keys=5,
                          fetch_owner=True)  # fmt: skip
     page = ObjectPage((listed(WEIRD), listed("b", owner_id="x")), ("c/", "d&/"), "d&/")
     assert parsed("ListObjects", list_objects("bucket", query, page, NAMES)) == {
@@ -127,7 +134,7 @@ def test_without_a_delimiter_there_is_no_next_marker() -> None:
 
 
 def test_list_objects_v2() -> None:
-    query = ObjectsQuery(prefix="p", delimiter="&&", start_after="s<", token="t<", limit=2)
+    query = ObjectsQuery(prefix="p", delimiter="&&", start_after="s<", token="t<", max_keys=2)
     page = ObjectPage(
         (listed("a", checksum_algorithm=CRC32, checksum_type=COMPOSITE, storage_class="GLACIER"),
          listed("b")),
@@ -138,7 +145,6 @@ def test_list_objects_v2() -> None:
         "Name": "bucket",
         "Prefix": "p",
         "Delimiter": "&&",
-        "StartAfter": "s<",
         "ContinuationToken": "t<",
         "NextContinuationToken": encode_token("c&&"),
         "KeyCount": 3,
@@ -162,7 +168,7 @@ def test_fetch_owner_shows_owners() -> None:
 def test_url_encoding_is_undone_by_botocore() -> None:
     control = "\x01\x00 +/é%&"
     query = ObjectsQuery(prefix=control, delimiter=control, marker=control, start_after=control,
-                         url_encoded=True)  # fmt: skip
+                         encoding="url")  # fmt: skip
     page = ObjectPage((listed(control),), (control,), control)
     v1 = parsed("ListObjects", list_objects("b", query, page, NAMES))
     assert v1["Contents"][0]["Key"] == "%01%00+%2B/%C3%A9%25%26"
@@ -173,6 +179,7 @@ def test_url_encoding_is_undone_by_botocore() -> None:
     assert unquote_str(v1["Prefix"]) == control  # which botocore leaves encoded in version 1
     assert v1["Marker"] == v1["Delimiter"] == v1["CommonPrefixes"][0]["Prefix"] == control
     v2 = parsed("ListObjectsV2", list_objects_v2("b", query, page, NAMES))
+    assert v2["EncodingType"] == "url"
     botocore.handlers.decode_list_object_v2(v2, context)
     assert v2["Contents"][0]["Key"] == v2["Prefix"] == v2["StartAfter"] == control
     assert v2["Delimiter"] == v2["CommonPrefixes"][0]["Prefix"] == control
@@ -181,8 +188,11 @@ def test_url_encoding_is_undone_by_botocore() -> None:
 
 def test_url_encoding_is_that_of_the_api_reference() -> None:
     page = ObjectPage((listed("test_file(3).png"),))
-    body = list_objects("b", ObjectsQuery(url_encoded=True), page, NAMES)
+    body = list_objects("b", ObjectsQuery(encoding="url"), page, NAMES)
     assert b"<Key>test_file%283%29.png</Key>" in body
+    assert url_encoded("-_.*/ ~!'(),;:@=\"<>|%한") == (
+        "-_.*/+%7E%21%27%28%29%2C%3B%3A%40%3D%22%3C%3E%7C%25%ED%95%9C"
+    )
 
 
 def test_without_url_encoding_control_characters_are_references_as_in_s3() -> None:
@@ -195,7 +205,7 @@ KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30
 
 @given(st.lists(KEYS, max_size=4), KEYS)
 def test_any_key_comes_back_url_encoded(keys: list[str], prefix: str) -> None:
-    query = ObjectsQuery(prefix=prefix, url_encoded=True)
+    query = ObjectsQuery(prefix=prefix, encoding="url")
     page = ObjectPage(tuple(listed(key) for key in keys), (prefix,))
     found = parsed("ListObjectsV2", list_objects_v2("b", query, page, NAMES))
     assert [unquote_str(entry["Key"]) for entry in found.get("Contents", [])] == keys
@@ -236,9 +246,9 @@ def test_list_uploads() -> None:
         "CommonPrefixes": [{"Prefix": "c/"}],
     }
     assert parsed("ListMultipartUploads", list_uploads("b", query, page, NAMES)) == expected
-    encoded = UploadsQuery("p&", "/", "k<", "u>", 7, url_encoded=True)
+    encoded = UploadsQuery("p&", "/", "k<", "u>", 7, "URL")
     found = parsed("ListMultipartUploads", list_uploads("b", encoded, page, NAMES))
-    assert found["EncodingType"] == "url"
+    assert found["EncodingType"] == "URL"  # as it was sent
     assert unquote_str(found["Uploads"][0]["Key"]) == WEIRD
     assert (found["Prefix"], found["KeyMarker"], found["NextKeyMarker"]) == ("p%26", "k%3C", "z%3C")
 
@@ -246,9 +256,18 @@ def test_list_uploads() -> None:
 def test_no_uploads() -> None:
     found = parsed("ListMultipartUploads", list_uploads("b", UploadsQuery(), UploadPage(), NAMES))
     assert found == {
-        "Bucket": "b", "KeyMarker": "", "UploadIdMarker": "", "Prefix": "", "MaxUploads": 1000,
-        "IsTruncated": False,
+        "Bucket": "b", "KeyMarker": "", "UploadIdMarker": "", "NextKeyMarker": "",
+        "NextUploadIdMarker": "", "MaxUploads": 1000, "IsTruncated": False,
     }  # fmt: skip
+
+
+def test_the_last_page_of_uploads_names_its_last_one() -> None:
+    page = UploadPage((upload(key="a"), upload(key="b", upload_id="last")), ("c/",))
+    found = parsed("ListMultipartUploads", list_uploads("b", UploadsQuery(), page, NAMES))
+    assert (found["NextKeyMarker"], found["NextUploadIdMarker"]) == ("b", "last")
+    assert found["IsTruncated"] is False
+    of_prefixes = list_uploads("b", UploadsQuery(delimiter="/"), UploadPage((), ("c/",)), NAMES)
+    assert parsed("ListMultipartUploads", of_prefixes)["NextKeyMarker"] == ""
 
 
 def test_list_parts() -> None:
