@@ -133,11 +133,16 @@ class Settling:
     async def record(self, intent: Intent, request_id: str = "") -> None:
         """Remember an intent.
 
-        :raises StoreError: as the command :class:`RecordIntent`; it is not remembered.
+        :raises StoreError: as the command :class:`RecordIntent`; it is not remembered, or it is
+            not known whether it is, and it is pending.
         """
-        await self._metadata.submit(
-            RecordIntent(at=self._now(), request_id=request_id, intent=intent)
-        )
+        try:
+            await self._metadata.submit(
+                RecordIntent(at=self._now(), request_id=request_id, intent=intent)
+            )
+        except (ServiceUnavailable, InternalError):
+            self.leave(intent)
+            raise
 
     async def forget(self, intent: Intent) -> None:
         """Undo an intent whose bytes do not lie under the name.

@@ -15,6 +15,7 @@ from bleepstore.errors import (
     BadDigest,
     IncompleteBody,
     InsufficientStorage,
+    InternalError,
     InvalidPart,
     NoSuchKey,
     NoSuchUpload,
@@ -271,6 +272,21 @@ def test_a_write_that_cannot_be_committed_is_committed_later(world: CloudWorld) 
     with pytest.raises(InsufficientStorage):
         world.put("key", b"after")
     assert world.get("key") == b"after"
+    world.require_agreement()
+
+
+@pytest.mark.parametrize("body", [b"small", LARGE], ids=["small", "large"])
+@pytest.mark.parametrize("lost", [ServiceUnavailable("undecided"), InternalError("the disk")])
+def test_an_intent_of_which_it_is_not_known_whether_it_was_recorded_is_ended(
+    world: CloudWorld, body: bytes, lost: Exception
+) -> None:
+    def lose() -> None:
+        raise lost
+
+    world.metadata.after("submit", lose)
+    with pytest.raises(type(lost)):
+        world.put("key", body)
+    world.put("key", b"next")
     world.require_agreement()
 
 
