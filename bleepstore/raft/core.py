@@ -120,7 +120,7 @@ class Raft(View):
         :param whose: the node that waits until it has applied them, if it is another than this.
         :returns: the index of the first; the others follow it.
         :raises NotLeader: this node does not lead, or is handing over (then it names nobody).
-        :raises Overloaded: too much waits to be committed.
+        :raises Overloaded: too much waits to be committed, or for this node's disk.
         :raises ValueError: there are none.
         """
         return self._lead().propose(payloads, whose)

@@ -27,7 +27,7 @@ def append(replica: Replica, leader: str, message: AppendEntries) -> str:
         return ""
     last = previous + len(entries)
     if entries:
-        if log.unpersisted > replica.settings.max_uncommitted_bytes:
+        if replica.disk_behind:
             return ""  # the disk is behind: as if it were lost, until the leader tries again
         new = entries if at_end else log.new_among(entries)
         if new:

@@ -71,14 +71,15 @@ class Leadership:
 
         :param whose: the peer that waits for them to be applied there; empty: none does.
         :raises NotLeader: it is being handed over (thesis section 3.10).
-        :raises Overloaded: too much is not committed yet.
+        :raises Overloaded: too much is not committed yet, or not on this node's own disk, without
+            which the others may commit.
         """
         if self.transferee:
             raise NotLeader
         if not payloads:
             raise ValueError("nothing is proposed")
         size = sum(map(len, payloads))
-        if not self._intake.admits(size):
+        if not self._intake.admits(size) or self._replica.disk_behind:
             raise Overloaded
         first = self._append(EntryKind.COMMAND, payloads, size)
         if whose in self.peers:

@@ -190,6 +190,11 @@ class Replica:
         return log.handed < log.last_index or self._state_dirty or log.restore is not None
 
     @property
+    def disk_behind(self) -> bool:
+        """Whether so much waits for the disk that no more is taken in."""
+        return self.log.unpersisted > self.settings.max_uncommitted_bytes
+
+    @property
     def persist_due(self) -> bool:
         """One at a time; and a snapshot does not replace the state while entries are applied."""
         if self._persisting is not None:

@@ -14,8 +14,8 @@ class Settings(Struct, frozen=True):
     :ivar max_entries: entries in one AppendEntries.
     :ivar max_bytes: data in one AppendEntries and in one batch to apply; one entry always passes.
     :ivar max_inflight: unanswered AppendEntries with entries, for each peer.
-    :ivar max_uncommitted_bytes: data that a leader takes in before it refuses more, and that a
-        follower holds before its disk has it.
+    :ivar max_uncommitted_bytes: data that a leader takes in before it refuses more, and that any
+        node holds before its disk has it.
     :ivar cache_bytes: of recent entries, kept so that peers and the state machine get them
         without a read of the disk.
     :ivar lease_reads: a leader answers reads without a round while its lease lasts (thesis section

@@ -246,6 +246,26 @@ def test_a_follower_whose_disk_is_stuck_holds_a_bounded_log() -> None:
     assert raft.last_index < 15
 
 
+def test_a_leader_whose_disk_is_stuck_holds_a_bounded_log() -> None:
+    """The others commit without it, and go on only as long as it has room."""
+    cluster = Cluster(settings=Settings(max_uncommitted_bytes=10_000))
+    leader = cluster.elect("a")
+    cluster.nodes["a"].held = True
+
+    def propose(times: int) -> None:
+        for _ in range(times):
+            cluster.propose("a", bytes(1000))
+            cluster.settle()
+
+    with pytest.raises(Overloaded):
+        propose(100)
+    assert leader.commit == leader.last_index
+    assert leader.last_index < 13
+    cluster.release("a")
+    propose(1)
+    assert len(cluster.commands("b")) == len(cluster.commands("a")) > 9
+
+
 def test_one_that_repeats_itself_fills_nothing() -> None:
     raft = lone()
     for _ in range(5000):
