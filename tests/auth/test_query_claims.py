@@ -56,7 +56,17 @@ def test_a_longer_validity_than_was_signed_does_not_match() -> None:
     )
 
 
-@pytest.mark.parametrize("name", [b"X%2DAmz-Algorithm", b"%58-Amz-Credential", b"Signatur%65"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"X%2DAmz-Algorithm",
+        b"%58-Amz-Credential",
+        b"X-Amz-Signature",
+        b"Signatur%65",
+        b"Signature",
+        b"AWSAccessKeyId",
+    ],
+)
 def test_a_presigned_query_is_one_however_its_names_are_spelled(name: bytes) -> None:
     """Or what was presigned for a second could be sent with the same signature in a header, where
     it is good for a quarter of an hour."""
@@ -185,6 +195,8 @@ def test_a_session_token_is_invalid_as_none_is_issued() -> None:
     error = refusal([HOST], presigned(b"/bucket/key?X-Amz-Security-Token=FwoGZ%2F"))
     assert error.code == "InvalidToken"
     assert error.details == {"Token-0": "FwoGZ/"}
+    token = (b"x-amz-security-token", b"FwoGZ/")
+    assert refusal([HOST, token], presigned(headers=(HOST, token))).code == "InvalidToken"
 
 
 def test_headers_sent_beside_it_must_be_signed() -> None:

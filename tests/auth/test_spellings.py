@@ -22,6 +22,7 @@ SAME = [
     (b"/b?prefix=%C3%A9", b"/b?prefix=%c3%a9"),
     (b"/b?acl=", b"/b?acl"),
     (b"/b?acl=", b"/b?acl&"),
+    (b"/b?=a%2Fb", b"/b?=a/b"),
     (b"/b?a=1&a-b=2&a=0", b"/b?a-b=2&a=0&a=1"),
 ]
 

@@ -148,6 +148,9 @@ def test_a_target_is_split_at_the_first_question_mark() -> None:
     assert split_target(b"http://host/a?b") == (b"/a", b"b")
     assert split_target(b"https://host?b") == (b"/", b"b")
     assert split_target(b"*") == (b"*", b"")
+    assert split_target(b"host") == (b"host", b"")
+    assert split_target(b"h%74tp://host/a") == (b"h%74tp://host/a", b"")
+    assert split_target(b"://host/a") == (b"://host/a", b"")
 
 
 def test_a_query_is_split_into_raw_pairs() -> None:
@@ -186,12 +189,26 @@ def test_header_values_are_trimmed_and_collapsed_and_joined() -> None:
     )
 
 
-@pytest.mark.parametrize("value", [b"plain", b"a b", b" a", b"a ", b"a\tb", b"a   b", b"", b"%b"])
-def test_a_list_of_signed_headers_gives_the_same_lines(value: bytes) -> None:
+@pytest.mark.parametrize(
+    ("value", "canonical"),
+    [
+        (b"plain", b"plain"),
+        (b"a b", b"a b"),
+        (b" a", b"a"),
+        (b"a ", b"a"),
+        (b"a\tb", b"a b"),
+        (b"\ta", b"a"),
+        (b"a   b", b"a b"),
+        (b"", b""),
+        (b"%b", b"%b"),
+    ],
+)
+def test_a_list_of_signed_headers_gives_the_same_lines(value: bytes, canonical: bytes) -> None:
     headers = {b"host": b"h", b"x-%b": value, b"other": b"not signed"}
     listed = signed_headers(b"host;x-%b;missing")
     assert listed.names == (b"host", b"x-%b", b"missing")
-    assert listed.lines(headers) == header_lines(headers, listed.names)
+    lines = b"host:h\nx-%%b:%b\nmissing:\n" % canonical
+    assert listed.lines(headers) == header_lines(headers, listed.names) == lines
     assert signed_headers(b"host;x-%b;missing") is listed
 
 
