@@ -4,6 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from bleepstore.auth.canonical import (
+    Signable,
+    canonical_request,
+    split_query,
+    split_target,
+    string_to_sign,
+)
+from bleepstore.auth.keys import derive_key, signature_of
 from bleepstore.auth.sigv4 import PayloadMode, parse_claim
 from tests.auth.requests import HOST, MINUTE, NOW, SIGNER, claim_of, refusal, verified
 
@@ -100,7 +108,11 @@ def test_a_request_of_the_future_is_not_yet_valid() -> None:
     error = refusal([HOST], target)
     assert error.code == "AccessDenied"
     assert error.message == "Request is not yet valid"
-    assert error.details["X-Amz-Date"] == str(NOW + 16 * MINUTE)
+    assert error.details == {
+        "X-Amz-Date": str(NOW + 16 * MINUTE),
+        "Expires": "2025-11-21T05:56:00Z",
+        "ServerTime": "2025-11-21T04:40:00Z",
+    }
 
 
 def test_a_request_of_the_last_second_that_dates_know_is_refused_like_any_of_the_future() -> None:
@@ -184,6 +196,35 @@ def test_malformed_parameters_are_refused(name: bytes, value: bytes, message: st
     error = refusal([HOST], with_parameter(name, value))
     assert error.code == "AuthorizationQueryParametersError"
     assert error.message.startswith(message)
+
+
+def test_a_wrong_region_is_named_beside_the_right_one() -> None:
+    other = b"AKID%2F20251121%2Feu-west-1%2Fs3%2Faws4_request"
+    error = refusal([HOST], with_parameter(b"X-Amz-Credential", other))
+    assert error.details == {"Region": "us-east-1"}
+
+
+def test_signed_headers_may_be_listed_in_upper_case() -> None:
+    """The names are lower-case in what is signed, whatever they are in the query, which is signed
+    as it is."""
+    unsigned = with_parameter(b"X-Amz-SignedHeaders", b"HOST")
+    unsigned = unsigned.partition(b"&X-Amz-Signature=")[0]
+    path, query = split_target(unsigned)
+    request = Signable(
+        b"GET",
+        path,
+        tuple(split_query(query)),
+        b"host:localhost:9000\n",
+        b"host",
+        b"UNSIGNED-PAYLOAD",
+    )
+    signature = signature_of(
+        derive_key(SIGNER.secret_key, b"20251121", b"us-east-1"),
+        string_to_sign(
+            b"20251121T044000Z", b"20251121/us-east-1/s3/aws4_request", canonical_request(request)
+        ),
+    )
+    verified([HOST], unsigned + b"&X-Amz-Signature=" + signature)
 
 
 def test_signature_version_4a_is_not_implemented() -> None:
