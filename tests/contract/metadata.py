@@ -14,6 +14,7 @@ from awscrt.checksums import crc64nvme
 from zope.interface.verify import verifyObject
 
 from bleepstore.errors import (
+    AccessDenied,
     BadDigest,
     BucketAlreadyExists,
     BucketAlreadyOwnedByYou,
@@ -34,7 +35,7 @@ from bleepstore.interfaces.lifecycle import IPart
 from bleepstore.interfaces.metadata import IMetadataStore, Totals
 from bleepstore.metadata.records import access_of, encode_bucket
 from bleepstore.model.accounts import Account, Credential
-from bleepstore.model.acl import CannedAcl, canned_acl
+from bleepstore.model.acl import CannedAcl, canned_acl, private_acl
 from bleepstore.model.checksums import Checksum, ChecksumAlgorithm, ChecksumType
 from bleepstore.model.commands import (
     AbortUpload,
@@ -138,6 +139,7 @@ class MetadataContract:
             do(DeleteBucket(at=60, bucket="bucket"))
         do(DeleteObject(at=61, bucket="bucket", key="key"), DeleteBucket(at=62, bucket="bucket"))
         assert list(ask("released_blobs")) == ["blob-a"]
+        assert ask("totals") == Totals(0, 0)
         do(bucket())
         with pytest.raises(NoSuchUpload):
             ask("get_upload", "bucket", "big", "u1")
@@ -150,6 +152,9 @@ class MetadataContract:
         assert ask("get_bucket", "bucket").acl == PUBLIC
         with pytest.raises(NoSuchBucket):
             do(PutBucketAcl(at=2, bucket="missing", acl=PUBLIC))
+        with pytest.raises(AccessDenied):
+            do(PutBucketAcl(at=3, bucket="bucket", acl=private_acl(OTHER)))
+        assert ask("get_bucket", "bucket").acl == PUBLIC
 
     def test_a_put_is_refused_if_the_bucket_is_not_the_one_it_was_admitted_by(
         self, do: Any, ask: Any
@@ -257,8 +262,8 @@ class MetadataContract:
         assert list(ask("released_blobs")) == ["blob-1"]
         assert ask("referenced_blobs", ["blob-1", "blob-2"]) == {"blob-2"}
         assert ask("totals") == Totals(1, 1)
-        do(ForgetBlobs(at=12, blob_ids=("blob-1", "never-heard-of")))
-        assert list(ask("released_blobs")) == []
+        do(put("key", at=12), ForgetBlobs(at=13, blob_ids=("blob-1", "never-heard-of")))
+        assert list(ask("released_blobs")) == ["blob-2"]
 
     def test_what_was_deleted_is_room_for_what_comes(self, do: Any, store: Any) -> None:
         keys = [f"k{n}" for n in range(20)]
@@ -334,6 +339,9 @@ class MetadataContract:
         assert ask("get_object", "bucket", "key").version.acl == ACL
         with pytest.raises(NoSuchKey):
             do(PutObjectAcl(at=9, bucket="bucket", key="gone", acl=PUBLIC))
+        with pytest.raises(AccessDenied):
+            do(PutObjectAcl(at=9, bucket="bucket", key="key", acl=private_acl(OTHER)))
+        assert ask("get_object", "bucket", "key").version.acl == ACL
 
     def test_deleting_says_whether_there_was_anything(self, do: Any, ask: Any) -> None:
         do(bucket(), put("key"))
@@ -454,8 +462,9 @@ class MetadataContract:
         for wrong in (("bucket", "other", "u1"), ("other", "big", "u1"), ("bucket", "big", "u2")):
             with pytest.raises(NoSuchUpload):
                 ask("get_upload", *wrong)
-        with pytest.raises(NoSuchUpload):
-            do(part(1, key="other"))
+        for elsewhere in ({"key": "other"}, {"to": "other"}):
+            with pytest.raises(NoSuchUpload):
+                do(bucket("other"), part(1, **elsewhere))
         with pytest.raises(NoSuchBucket):
             do(upload("u9", to="missing"))
 
@@ -494,6 +503,14 @@ class MetadataContract:
         assert ask("list_uploads", "bucket").uploads == ()
         assert ask("totals").objects == 1
 
+    def test_what_goes_with_a_completed_object_are_all_its_blobs(self, do: Any, ask: Any) -> None:
+        inline = (Extent(4, data=b"tail"),)
+        do(bucket(), upload(), part(1), part(2), part(3, size=4, extents=inline))
+        do(complete((1, 2, 3)))
+        assert list(ask("released_blobs")) == []
+        do(DeleteObject(at=60, bucket="bucket", key="big"))
+        assert list(ask("released_blobs")) == ["blob-u1-1", "blob-u1-2"]
+
     def test_completing_again_succeeds_while_the_object_is_current(self, do: Any, ask: Any) -> None:
         do(bucket(), upload(), part(1), part(2))
         first = do(complete((1, 2)))
@@ -501,6 +518,8 @@ class MetadataContract:
         assert do(again) == first
         with pytest.raises(NoSuchUpload):
             do(complete((1,)))
+        with pytest.raises(NoSuchUpload):
+            do(complete((1, 2), upload_id="another"))
         with pytest.raises(NoSuchUpload):
             do(complete((1, 2), parts=(CompletedPart(1, "no hex"),)))
         do(put("big"))
@@ -511,6 +530,7 @@ class MetadataContract:
         self, do: Any, ask: Any
     ) -> None:
         do(bucket(), upload(), part(1), part(2, size=5), part(3))
+        do(part(4, size=6), part(5))
 
         def refused(error: type[Exception], command: Any) -> dict[str, str]:
             with pytest.raises(error) as raised:
@@ -522,15 +542,15 @@ class MetadataContract:
         refused(InvalidPartOrder, complete((3, 1)))
         refused(InvalidPartOrder, complete((1, 1)))
         refused(InvalidRequest, complete(()))
-        assert refused(InvalidPart, complete((1, 4))) == {
+        assert refused(InvalidPart, complete((1, 6))) == {
             "UploadId": "u1",
-            "PartNumber": "4",
-            "ETag": etag_of(b"4"),
+            "PartNumber": "6",
+            "ETag": etag_of(b"6"),
         }
         refused(InvalidPart, complete((1,), parts=(CompletedPart(1, "0" * 32),)))
         named = CompletedPart(1, etag_of(b"1"), {ChecksumAlgorithm.CRC32: "AAAAAA=="})
         refused(InvalidPart, complete((1,), parts=(named,)))
-        assert refused(EntityTooSmall, complete((1, 2, 3))) == {
+        assert refused(EntityTooSmall, complete((1, 2, 4, 5))) == {
             "ProposedSize": "5",
             "MinSizeAllowed": str(5 * MIB),
             "PartNumber": "2",
@@ -539,7 +559,7 @@ class MetadataContract:
         refused(InvalidRequest, complete((1, 3), expected_size=1))
         refused(InvalidRequest, complete((1, 3), checksum_type=ChecksumType.COMPOSITE))
         refused(NoSuchKey, complete((1,), conditions=WriteConditions(if_match="*")))
-        assert len(ask("list_parts", "u1").parts) == 3
+        assert len(ask("list_parts", "u1").parts) == 5
         assert self.keys(ask) == []
         do(complete((1, 3), expected_size=10 * MIB))
 
@@ -557,6 +577,16 @@ class MetadataContract:
             do(complete((1, 2), checksum=Checksum(ChecksumAlgorithm.CRC32, "AAAAAA==")))
         assert do(complete((1, 2), checksum=whole)).checksum == whole
         assert ask("get_object", "bucket", "big").version.checksum == whole
+        do(upload("u2"), part(1, upload_id="u2", checksum=checksum(first)))
+        assert do(complete((1,), upload_id="u2")).checksum == checksum(first), "though not named"
+
+    def test_a_checksum_that_cannot_be_computed_is_none_that_was_expected(
+        self, do: Any, ask: Any
+    ) -> None:
+        do(bucket(), upload(), part(1))
+        with pytest.raises(BadDigest):
+            do(complete((1,), checksum=crc64("AAAAAAAAAAA=")))
+        assert do(complete((1,))).checksum is None
 
     def test_a_composite_checksum_is_that_of_the_parts_checksums(self, do: Any, ask: Any) -> None:
         digests = [sha256(b"%d" % n).digest() for n in (1, 2)]
@@ -565,10 +595,11 @@ class MetadataContract:
         for number, raw in enumerate(digests, 1):
             do(part(number, checksum=Checksum(sha, b64encode(raw).decode())))
         value = b64encode(sha256(b"".join(digests)).digest()).decode()
-        parts = tuple(
-            CompletedPart(n, etag_of(b"%d" % n), {sha: b64encode(raw).decode()})
-            for n, raw in enumerate(digests, 1)
-        )
+        named = [{sha: b64encode(raw).decode()} for raw in digests]
+        for wrong in (named[0], {**named[1], ChecksumAlgorithm.CRC32: "AAAAAA=="}):
+            with pytest.raises(InvalidPart):
+                do(complete((), parts=(CompletedPart(2, etag_of(b"2"), wrong),)))
+        parts = tuple(CompletedPart(n, etag_of(b"%d" % n), of) for n, of in enumerate(named, 1))
         written = do(complete((), parts=parts, checksum=Checksum(sha, value)))
         assert written.checksum == Checksum(sha, f"{value}-2", ChecksumType.COMPOSITE)
 

@@ -171,6 +171,20 @@ def test_a_completion_takes_the_place_where_the_cloud_has_joined_its_parts(
     assert engine.released() == ["p1", "p2", "p3"]
     assert engine.intents() == []
     assert engine.submit(final).etag == written.etag, "a repetition"
+    engine.submit(DeleteObject(at=60, bucket="bucket", key="big"))
+    assert engine.released() == [LOCATOR, "p1", "p2", "p3"]
+
+
+def test_a_completion_whose_intent_has_ended_changes_nothing(engine: Engine) -> None:
+    engine.submit(upload())
+    engine.submit(part(1))
+    final = complete((1,), extents=(Extent(5 * MIB, LOCATOR),), intent="u1")
+    engine.submit(record(final, intent_id="u1", key="big"))
+    engine.submit(ForgetIntent(at=1, intent_id="u1"))
+    before = engine.digest()
+    with pytest.raises(OperationAborted):
+        engine.submit(final)
+    assert engine.digest() == before
 
 
 def test_an_upload_that_is_being_completed_is_not_aborted(engine: Engine) -> None:

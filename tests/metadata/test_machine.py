@@ -19,7 +19,7 @@ from bleepstore.metadata.digest import TABLES, digest
 from bleepstore.metadata.listing import list_objects
 from bleepstore.metadata.machine import Outcome, StateMachine
 from bleepstore.metadata.reader import Reader
-from bleepstore.metadata.transaction import Steps, Transaction
+from bleepstore.metadata.transaction import SLICE, Steps, Transaction
 from bleepstore.model import commands as model
 from bleepstore.model.accounts import Account, Credential
 from bleepstore.model.acl import CannedAcl, canned_acl
@@ -117,14 +117,14 @@ def test_a_bucket_that_changes_within_a_group_is_noticed_by_those_after_it(
 def test_a_rehearsal_takes_nothing_of_the_commands_before_it_in_its_group(
     replica: Replica,
 ) -> None:
-    replica.apply(bucket(), put("key", b"old", blob="old"))
-    final = put("key", b"new", blob="new")
+    replica.apply(bucket(), put("big", b"old", blob="old"), upload(), part(1))
+    final = complete((1,), intent="u1")
     intent = Intent(
-        intent_id="i",
+        intent_id="u1",
         blob_id="new",
         bucket="bucket",
-        key="key",
-        name="bucket/key",
+        key="big",
+        name="bucket/big",
         command=encode(final),
     )
     # The rehearsed command drops a content that names a blob, so it writes all that wait.
@@ -207,6 +207,30 @@ def test_a_transaction_that_sqlite_has_ended_is_not_reported_as_committed(replic
     with pytest.raises(sqlite3.OperationalError):
         replica.machine.commit()
     assert not replica.content_of("k")
+
+
+MANY = tuple(range(1, 2 * SLICE + 2))
+
+
+@pytest.mark.parametrize(
+    "endings",
+    [
+        (model.AbortUpload(at=60, bucket="bucket", key="big", upload_id="u1"),),
+        (DeleteBucket(at=60, bucket="bucket"),),
+        (complete(MANY[-1:]), DeleteObject(at=60, bucket="bucket", key="big")),
+        (complete(MANY), DeleteObject(at=60, bucket="bucket", key="big")),
+    ],
+    ids=["aborted", "its bucket deleted", "completed in part", "completed"],
+)
+def test_no_blob_outlives_an_upload_of_more_parts_than_a_slice(
+    replica: Replica, endings: tuple[AnyCommand, ...]
+) -> None:
+    outcomes = replica.apply(bucket(), upload(), *map(part, MANY), *endings)
+    assert not [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+    released = replica.connection.execute("SELECT blob_id FROM released").fetchall()
+    assert {blob for (blob,) in released} == {f"blob-u1-{number}" for number in MANY}
+    for table in ("blobs", "parts", "uploads", "versions"):
+        assert replica.connection.execute(f"SELECT * FROM {table}").fetchall() == []
 
 
 def test_abandoned_steps_leave_nothing(replica: Replica) -> None:
