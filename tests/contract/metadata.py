@@ -302,8 +302,10 @@ class MetadataContract:
         assert found.manifest == source.manifest
         assert found.version.content_id == source.version.content_id
         assert found.version.last_modified == 21
-        do(DeleteObject(at=22, bucket="bucket", key="key"))
-        assert list(ask("released_blobs")) == []
+        do(*(copy("key", more, source.version.content_id) for more in ("again", "more")))
+        for key in ("again", "key", "more"):
+            do(DeleteObject(at=22, bucket="bucket", key=key))
+            assert list(ask("released_blobs")) == []
         do(DeleteObject(at=23, bucket="second", key="copy"))
         assert list(ask("released_blobs")) == ["blob-1"]
 
