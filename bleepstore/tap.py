@@ -28,7 +28,7 @@ from bleepstore.node.clocks import measure_steadily, wall_clock
 from bleepstore.node.ending import exit_with
 from bleepstore.node.problems import StartError
 from bleepstore.node.reactor import INodeReactor
-from bleepstore.node.signals import stop_once
+from bleepstore.node.signals import rotate_or_nothing, stop_once
 from bleepstore.node.tree import Node
 from bleepstore.observability.destinations import (
     EventDestination,
@@ -138,6 +138,7 @@ class Program(Node):
             parent.setComponent(ILogObserver, self._observer)  # type: ignore[no-untyped-call]
             # The reactor installs its handlers as it starts to run.
             self._core.callWhenRunning(stop_once)
+            self._core.callWhenRunning(rotate_or_nothing)
 
     def startService(self) -> Deferred[None]:
         """Start; see :class:`Node`."""

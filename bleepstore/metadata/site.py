@@ -58,6 +58,10 @@ class Site:
             self._writer().execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() for table in _IN_USE
         )
 
+    def names_blobs(self) -> bool:
+        """Whether anything is described whose bytes are elsewhere."""
+        return self._writer().execute("SELECT 1 FROM blobs LIMIT 1").fetchone() is not None
+
     def is_in_cloud(self) -> bool:
         """Whether what is described lies in some cloud, by the first blob."""
         row = self._writer().execute("SELECT blob_id FROM blobs LIMIT 1").fetchone()

@@ -11,7 +11,7 @@ from bleepstore.cluster.retained import RetainedBlobs
 from bleepstore.config.sections import Config
 from bleepstore.interfaces.lifecycle import IPart
 from bleepstore.node.reactor import INodeReactor
-from bleepstore.node.sites import require_site
+from bleepstore.node.sites import require_object_data, require_site
 from bleepstore.node.stores import Blobs, Metadata, build_blobs, build_metadata
 from bleepstore.streams.threads import ReactorThreads
 
@@ -53,6 +53,7 @@ def build_foundation(
     pools = [threads, commit_threads]
     if config.metadata.engine != "raft":
         metadata = build_metadata(config, reactor, threads, commit_threads)
+        require_object_data(config, metadata)
         blobs = build_blobs(config, reactor, threads)
         require_site(config, metadata, blobs)
         services = (("threads", pools), ("metadata", (metadata,)), ("blobs", (blobs,)))

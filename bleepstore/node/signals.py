@@ -1,4 +1,4 @@
-"""Signals that end the process: the first one of them counts.
+"""Signals that end the process, of which the first one counts, and one that must not.
 
 Twisted stops the reactor once for each, and the second time that is an error with a traceback; an
 impatient Ctrl-C, or timeout(1), which signals a process and then its group, sends two.
@@ -30,3 +30,10 @@ def stop_once() -> None:
     for number, handler in handlers.items():
         if callable(handler):
             signal.signal(number, end)
+
+
+def rotate_or_nothing() -> None:
+    """Ignore SIGUSR1 where nobody rotates a log on it: it would end the process as no other does,
+    with requests in flight and without a word."""
+    if signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL:
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)

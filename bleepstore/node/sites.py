@@ -1,10 +1,38 @@
-"""Whether an index and the place in a cloud go together that a configuration puts it before."""
+"""Whether metadata and the place go together where a configuration looks for object data."""
 
 from __future__ import annotations
 
+import os.path
+
+from bleepstore.blobs.local_layout import MARKER
 from bleepstore.config.sections import Config
 from bleepstore.metadata.site import Site
 from bleepstore.node.problems import StartError
+
+
+def require_object_data(config: Config, metadata: object) -> None:
+    """See that there is a blob store where metadata names blobs: the directory on which a disk
+    should be mounted is a new store else, and what it is given is hidden by the disk later.
+
+    To be called before the store is opened, which makes it.
+
+    :param metadata: what there is in an embedded node; one in memory names none.
+    :raises StartError: there is none.
+    """
+    site, storage = _site_of(metadata), config.storage
+    setting, place, marker = {
+        "local": ("local.root_dir", storage.local.root_dir, MARKER),
+        "sqlite": ("sqlite.path", storage.sqlite.path, ""),
+    }.get(storage.backend, ("", "", ""))
+    made = os.path.join(place, marker) if marker else place
+    if not made or os.path.lexists(made):
+        return
+    if site is not None and not site.get() and site.names_blobs():
+        raise StartError(
+            f"storage.{setting}: there is no object data at {place}, but {_index(config)} names "
+            "some: is its disk mounted? To go on without what is lost, make an empty file "
+            f"{made}"
+        )
 
 
 def require_site(config: Config, metadata: object, blobs: object) -> None:

@@ -95,6 +95,33 @@ def test_object_data_without_its_metadata_is_not_served_nor_swept(tmp_path: Path
         assert account(daemon).request("GET", "/bucket/k").body == LARGE
 
 
+@pytest.mark.parametrize(
+    ("backend", "place", "marker"),
+    [("local", "objects", "objects/bleepstore-blobs"), ("sqlite", "objects.db", "objects.db")],
+)
+def test_metadata_without_its_object_data_is_served_when_that_is_wanted(
+    tmp_path: Path, backend: str, place: str, marker: str
+) -> None:
+    settings = {"storage": {"backend": backend}}
+    daemon = Daemon(tmp_path, settings)
+    with daemon:
+        account(daemon).request("PUT", "/bucket")
+        account(daemon).request("PUT", "/bucket/large", body=LARGE)
+        account(daemon).request("PUT", "/bucket/small", body=b"small")
+    for path in (tmp_path / "data").glob(f"{place}*"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for _ in range(2):  # a supervisor that tries again makes it no other
+        said = refusal(tmp_path, settings)
+        assert "is its disk mounted?" in said
+        assert f"make an empty file ./data/{marker}" in said
+    (tmp_path / "data" / marker).touch()
+    daemon.port = 0
+    with daemon:
+        assert account(daemon).request("GET", "/bucket/small").body == b"small"
+        account(daemon).request("PUT", "/bucket/large", body=LARGE)
+        assert account(daemon).request("GET", "/bucket/large").body == LARGE
+
+
 def test_damaged_metadata_is_named_in_one_line(tmp_path: Path) -> None:
     with Daemon(tmp_path) as daemon:
         account(daemon).request("PUT", "/bucket")
@@ -141,6 +168,12 @@ def test_signals_that_come_again_change_nothing(tmp_path: Path, number: signal.S
                 daemon.signal(number)
         assert daemon.wait() in (-number, 0)
     assert "Traceback" not in "".join(daemon.log), "".join(daemon.log)
+
+
+def test_a_signal_to_rotate_a_log_that_is_no_file_ends_nothing(tmp_path: Path) -> None:
+    with Daemon(tmp_path) as daemon:
+        daemon.signal(signal.SIGUSR1)
+        assert account(daemon).request("GET", "/").status == 200
 
 
 def test_an_upload_in_flight_is_finished_before_the_end(tmp_path: Path) -> None:
