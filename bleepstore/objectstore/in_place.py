@@ -17,7 +17,7 @@ A deletion is committed first: the released locator is its recorded intent.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -171,9 +171,9 @@ class InPlacePublisher(Publisher):
     async def put_part(self, command: PutPart, fresh: Sequence[Extent]) -> str:
         """The cloud has been sent the part, or all but its end."""
         (extent,) = fresh
-        async with self._turns.of(_part_turn(command)):
+        async with self._part_turn(command):
             try:
-                placed = await self._store.place(extent.blob_id, "")
+                placed = await self._made(command, self._store.place(extent.blob_id, ""))
             finally:
                 await self._drop(extent.blob_id)
             if not command.etag:
@@ -190,9 +190,10 @@ class InPlacePublisher(Publisher):
         blob_id = self._ids.native_id()
         if command.extents:
             (source,) = command.extents
-            async with self._turns.of(_part_turn(command)):
-                placed = await self._store.copy_part(
-                    blob_id, _native(upload), command.number, source
+            async with self._part_turn(command):
+                placed = await self._made(
+                    command,
+                    self._store.copy_part(blob_id, _native(upload), command.number, source),
                 )
                 await self._commit_part(command, placed)
             return
@@ -400,18 +401,53 @@ class InPlacePublisher(Publisher):
             await self._drop(native)
             raise
 
+    @asynccontextmanager
+    async def _part_turn(self, command: PutPart) -> AsyncIterator[None]:
+        """The turn of a part, with nothing pending that may be made of the one before."""
+        name = self._store.name_of(command.bucket, command.key)
+        async with self._turns.of(_part_turn(command.upload_id, command.number)):
+            if command.upload_id in self._settling.pending.get(name, ()):
+                async with self._turn(name):
+                    pass
+            yield
+
+    async def _made(self, command: PutPart, making: Awaitable[str]) -> str:
+        """The locator of a part that the cloud is asked for.
+
+        :raises NoSuchUpload: the upload has ended meanwhile, and the cloud's with it.
+        """
+        try:
+            return await making
+        except InternalError:
+            async with self._turns.of(_upload_turn(command.upload_id)):
+                await self._metadata.get_upload(command.bucket, command.key, command.upload_id)
+            raise
+
     async def _commit_part(self, command: PutPart, placed: str) -> None:
-        """Commit a part that the cloud has.  If it is refused, the part goes with its upload."""
-        await self._metadata.submit(
-            msgspec.structs.replace(
-                command, extents=(Extent(command.size, placed),), shares_blobs=False
+        """Commit a part that the cloud has.  If it is refused, nobody else knows of it."""
+        try:
+            await self._metadata.submit(
+                msgspec.structs.replace(
+                    command, extents=(Extent(command.size, placed),), shares_blobs=False
+                )
             )
-        )
+        except (ServiceUnavailable, InternalError):
+            raise  # it may have been committed, or be later
+        except StoreError:
+            await self._drop(placed)
+            raise
         self._released()
 
     async def _complete(self, command: CompleteUpload, _: Sequence[Extent]) -> Result:
         name = self._store.name_of(command.bucket, command.key)
-        async with self._turn(name):
+        upload_id = command.upload_id
+        named = [_part_turn(upload_id, part.number) for part in command.parts]
+        # Turns of a part, of an upload, of a key: whoever wants several takes them in this order.
+        async with (
+            self._turns.of_all(named),
+            self._turns.of(_upload_turn(upload_id)),
+            self._turn(name),
+        ):
             try:
                 upload = await self._metadata.get_upload(
                     command.bucket, command.key, command.upload_id
@@ -476,7 +512,13 @@ def _native(upload: Upload) -> str:
     return upload.native
 
 
-def _part_turn(command: PutPart) -> str:
+def _upload_turn(upload_id: str) -> str:
+    """Had while an upload is completed."""
+    return f"\0{upload_id}"
+
+
+def _part_turn(upload_id: str, number: int) -> str:
     """Parts of one number follow each other: the last one that the cloud has must be the last
-    one that is committed.  No object's name has this form."""
-    return f"\0{command.upload_id} {command.number}"
+    one that is committed.  Nor may one be replaced while an object is made of it, which would have
+    the bytes of one and the ETag of the other.  No object's name has this form."""
+    return f"\0{upload_id} {number}"

@@ -137,6 +137,7 @@ class FakeInPlaceStore:
         self._prefix = prefix
         self.tells_md5 = False  # of parts, as their tags
         self.order = "utf-8"  # or utf-16-be: of names in listings
+        self.directories = False  # whether an upload is but a directory, which its parts make
         self._staged: dict[str, tuple[str, str, Place]] = {}
         self._began: Began | None = None
 
@@ -177,10 +178,13 @@ class FakeInPlaceStore:
     async def delete(self, blob_id: str) -> None:
         self._staged.pop(blob_id, None)
         locator = parse_locator(blob_id)
-        if locator is None or locator.kind == PART:
+        if locator is None or (locator.kind == PART and not self.directories):
             return
 
         def delete() -> None:
+            if locator.kind == PART:
+                self._delete_part(locator)
+                return
             if locator.kind == UPLOAD:
                 self._cloud.uploads.pop(locator.tag, None)
                 return
@@ -324,8 +328,22 @@ class FakeInPlaceStore:
 
     def _put_part(self, blob_id: str, upload: Locator, number: int, data: bytes) -> str:
         tag = md5(data).hexdigest() if self.tells_md5 else self._cloud.new_tag()
-        self._cloud.uploads[upload.tag].parts[number] = tag, data
+        in_progress = self._cloud.uploads.get(upload.tag)
+        if in_progress is None:
+            if not self.directories:
+                raise InternalError("there is no such upload")
+            in_progress = InProgress(upload.name, upload.blob_id, Description())
+            self._cloud.uploads[upload.tag] = in_progress
+        in_progress.parts[number] = tag, data
         return str(Locator(blob_id, PART, tag, upload.name))
+
+    def _delete_part(self, part: Locator) -> None:
+        for upload_id, in_progress in tuple(self._cloud.uploads.items()):
+            for number, (tag, _) in tuple(in_progress.parts.items()):
+                if tag == part.tag:
+                    del in_progress.parts[number]
+            if not in_progress.parts:
+                del self._cloud.uploads[upload_id]
 
     def _complete(self, upload: Locator, parts: list[tuple[int, str]], expected: str) -> str:
         in_progress = self._cloud.uploads.get(upload.tag)

@@ -78,13 +78,14 @@ class CloudWorld(World):
         upload = run(self.store.uploads.create(self.caller(ALICE), request))
         return UploadName("bucket", key, upload.upload_id)
 
-    def part(self, upload: UploadName, number: int, data: bytes) -> CompletedPart:
-        part = run(
-            self.store.uploads.put_part(
-                self.caller(ALICE), upload, number, Payload(data, length=len(data)), Claims()
-            )
+    async def sending(self, upload: UploadName, number: int, data: bytes) -> CompletedPart:
+        part = await self.store.uploads.put_part(
+            self.caller(ALICE), upload, number, Payload(data, length=len(data)), Claims()
         )
         return CompletedPart(number, part.etag)
+
+    def part(self, upload: UploadName, number: int, data: bytes) -> CompletedPart:
+        return run(self.sending(upload, number, data))
 
     async def completing(self, upload: UploadName, parts: Sequence[CompletedPart]) -> Any:
         return await self.store.uploads.complete(

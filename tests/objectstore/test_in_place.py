@@ -614,6 +614,60 @@ def test_an_upload_is_not_aborted_while_it_is_completed(world: CloudWorld) -> No
     assert world.get("key") == PART
 
 
+def test_no_part_is_replaced_while_an_object_is_made_of_it(world: CloudWorld) -> None:
+    """Else the object would have the bytes of one and the ETag of the other."""
+    upload = world.upload("key")
+    part = world.part(upload, 1, PART)
+    gate = world.cloud.hold("complete")
+    completing = Running(world.completing(upload, [part]))
+    another = Running(world.sending(upload, 1, b"another"))
+    gate.callback(None)
+    assert completing.result().etag == md5(bytes.fromhex(part.etag)).hexdigest() + "-1"
+    with pytest.raises(NoSuchUpload):
+        another.result()
+    assert world.get("key") == PART
+    world.require_agreement()
+
+
+def test_a_completion_takes_a_part_whose_replacement_is_under_way(world: CloudWorld) -> None:
+    upload = world.upload("key")
+    part = world.part(upload, 1, PART)
+    gate = world.cloud.hold("part")
+    sending = Running(world.sending(upload, 1, b"another"))
+    completing = Running(world.completing(upload, [type(part)(1, md5(b"another").hexdigest())]))
+    gate.callback(None)
+    sending.result()
+    completing.result()
+    assert world.get("key") == b"another"
+    world.require_agreement()
+
+
+def test_no_part_is_replaced_of_which_an_object_may_have_been_made(world: CloudWorld) -> None:
+    upload = world.upload("key")
+    part = world.part(upload, 1, PART)
+    world.cloud.lose_answer("complete", DOWN)
+    world.cloud.lose_request("look", DOWN)
+    with pytest.raises(ServiceUnavailable):
+        world.complete(upload, part)
+    with pytest.raises(NoSuchUpload):
+        world.part(upload, 1, b"another")
+    assert world.get("key") == PART
+    world.require_agreement()
+
+
+@pytest.mark.parametrize("directories", [False, True])
+def test_a_part_that_comes_too_late_leaves_nothing(world: CloudWorld, directories: bool) -> None:
+    world.native.directories = directories
+    upload = world.upload("key")
+    gate = world.cloud.hold("part")
+    sending = Running(world.sending(upload, 1, PART))
+    run(world.store.uploads.abort(world.caller(ALICE), upload))
+    gate.callback(None)
+    with pytest.raises(NoSuchUpload):
+        sending.result()
+    world.require_agreement()
+
+
 # Everything at once
 
 
