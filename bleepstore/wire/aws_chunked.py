@@ -83,7 +83,7 @@ class _State(Enum):
     ENDED = "the end"
 
 
-_LINE_LIMITS = {
+_LINE_LIMITS = {  # bytes with the line's end: an empty line has 2
     _State.CHUNK_LINE: _MAX_CHUNK_LINE,
     _State.DATA_END: 2,
     _State.TRAILER: MAX_TRAILER_BYTES,
@@ -97,7 +97,7 @@ class AwsChunkedDecoder:
     :param decoded_length: what x-amz-decoded-content-length says.
     :param signed: whether chunks (and the trailer) carry signatures.
     :param trailer: whether a trailer section follows the last chunk.
-    :param announced: the lower-case names of x-amz-trailer.
+    :param announced: the lower-case names of x-amz-trailer, see :func:`parse_trailer_names`.
     """
 
     def __init__(
@@ -179,8 +179,6 @@ class AwsChunkedDecoder:
             raise self._bad_line("does not end with CRLF")
         elif self._state is _State.CHUNK_LINE:
             self._chunk_line(line[:-2], events)
-        elif len(line) != 2:
-            raise self._bad_line("is not empty")
         elif self._state is _State.DATA_END:
             events.append(ChunkEnd(self._size, self._signature))
             self._state = _State.CHUNK_LINE
@@ -191,8 +189,8 @@ class AwsChunkedDecoder:
     def _chunk_line(self, line: bytes, events: list[Event]) -> None:
         digits = line
         if self._signed:
-            digits, mark, signature = line.partition(_SIGNATURE_MARK)
-            if not mark or len(signature) != 64 or signature.translate(None, _HEX_DIGITS):
+            digits, _, signature = line.partition(_SIGNATURE_MARK)
+            if len(signature) != 64 or signature.translate(None, _HEX_DIGITS):
                 raise self._bad_line("has no signature of 64 hexadecimal digits")
             self._signature = signature
         if not 1 <= len(digits) <= 16 or digits.translate(None, _HEX_DIGITS):
@@ -233,7 +231,7 @@ class AwsChunkedDecoder:
 
     def _take_trailer(self, text: bytes) -> None:
         name, colon, value = text.partition(b":")
-        if not colon or not name or name.translate(None, _TOKEN) or b"\r" in value:
+        if not colon or b"\r" in value:
             raise MalformedTrailerError
         name = name.lower()
         value = value.strip(b" \t")
@@ -242,11 +240,7 @@ class AwsChunkedDecoder:
                 raise MalformedTrailerError
             self._trailer_signature = value
             return
-        if (
-            name not in self._announced
-            or len(self._trailers) >= MAX_TRAILERS
-            or any(name == other for other, _ in self._trailers)
-        ):
+        if name not in self._announced or any(name == other for other, _ in self._trailers):
             raise MalformedTrailerError
         self._trailers.append((name, value))
 

@@ -210,7 +210,7 @@ class TestEveryForm:
         self, decoder, encode, expected
     ) -> None:
         data = b"a" * 171
-        body = encode(data).replace(b"ab", b"00AB", 1)
+        body = encode(data).replace(b"ab", b"00000000000000AB", 1)
         assert decoded(decoder(171), body)[0] == data
 
     @pytest.mark.parametrize("end", [b"", b"\n", b"\r", b"\r\r\n", b"x\r\n", b"\n\r\n"])
@@ -220,8 +220,9 @@ class TestEveryForm:
             decoder(3).feed(body)
 
     def test_a_chunk_line_that_does_not_end_with_crlf(self, decoder, encode, expected) -> None:
-        with pytest.raises(InvalidRequest):
-            decoder(3).feed(encode(b"abc").replace(b"\r\n", b"\n", 1))
+        for end in (b"\n", b"0\n"):
+            with pytest.raises(InvalidRequest):
+                decoder(3).feed(encode(b"abc").replace(b"\r\n", end, 1))
 
     def test_a_line_without_end_is_refused_soon(self, decoder, encode, expected) -> None:
         for size in (1, 7, 200):
@@ -348,12 +349,23 @@ class TestTrailers:
     def test_one_that_was_announced_and_is_missing(self, decoder, encode) -> None:
         with pytest.raises(MalformedTrailerError):
             decoded(decoder(0, CHECKSUM, b"x-amz-checksum-sha1"), encode())
+        with pytest.raises(MalformedTrailerError):
+            decoded(decoder(0, b"a", b"b"), encode(trailer=b"a:1\r\na:2\r\n"))
 
     def test_the_section_is_bounded_however_it_is_fed(self, decoder, encode) -> None:
         head = encode(trailer=b"").partition(b"\r\n")[0] + b"\r\n"
         for piece in (b"a", b"a" * 1000, b"a" * 100_000):
             with pytest.raises(MalformedTrailerError):
                 decoded(decoder(0), head, *[piece] * (MAX_TRAILER_BYTES // len(piece) + 2))
+
+    def test_the_section_is_bounded_as_a_whole(self, decoder, encode) -> None:
+        head = encode(trailer=b"").partition(b"\r\n")[0] + b"\r\n"
+        room = MAX_TRAILER_BYTES - len(encode(trailer=b"a:\r\nb:\r\n").removeprefix(head))
+        half = b"1" * (room // 2)
+        largest = encode(trailer=b"a:%b\r\nb:%b\r\n" % (half, b"2" * (room - len(half))))
+        assert decoded(decoder(0, b"a", b"b"), largest)[1].items[0] == (b"a", half)
+        with pytest.raises(MalformedTrailerError):
+            decoded(decoder(0, b"a", b"b"), largest.replace(b"a:", b"a:1"))
 
     def test_none_need_be_announced(self, decoder, encode) -> None:
         bare = AwsChunkedDecoder(0, signed=decoder is signed_trailer, trailer=True)
@@ -395,6 +407,7 @@ def test_the_bodies_of_botocore_are_decoded(size: int) -> None:
 def test_the_decoded_length_is_a_number_and_must_be_there() -> None:
     assert parse_decoded_length(b"0") == 0
     assert parse_decoded_length(b"5497558138880") == 5497558138880
+    assert parse_decoded_length(b"9" * 19) == 10**19 - 1
     with pytest.raises(MissingContentLength):
         parse_decoded_length(None)
     for value in (b"", b"-1", b"+1", b"1.0", b"1_0", b" 1", b"0x1", b"9" * 20, b"\xff"):
