@@ -211,7 +211,13 @@ class MissingContentLength(StoreError):
 
 
 class MissingRequestBodyError(StoreError):
-    message = "Request body is empty."
+    message = "Request Body is empty"
+
+
+class UserKeyMustBeSpecified(StoreError):
+    """A key that is to be deleted among others is empty."""
+
+    message = "User key must be specified."
 
 
 class MalformedXML(StoreError):

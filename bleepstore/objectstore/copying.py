@@ -122,11 +122,18 @@ def _description(request: CopyRequest, version: ObjectVersion) -> Description:
 
 
 def _require_change(request: CopyRequest, version: ObjectVersion) -> None:
-    """:raises InvalidRequest: the copy would replace an object by itself (CopyObject)."""
+    """Require of a copy onto itself that something is asked for.
+
+    A storage class is, also the one that the object has: "On AWS s3 setting the storage class to
+    the same value multiple times never fails" (issue 9357 of MinIO).
+
+    :raises InvalidRequest: the copy would replace an object by itself (CopyObject).
+    """
     algorithm = None if version.checksum is None else version.checksum.algorithm
     if (
         (request.source.bucket, request.source.key) == (request.bucket, request.key)
         and request.replace is None
+        and not request.chooses_class
         and request.storage_class == version.description.storage_class
         and request.checksum_algorithm in (None, algorithm)
     ):

@@ -104,6 +104,8 @@ class CopyRequest(Struct, frozen=True):
     :ivar replace: the description by ``x-amz-metadata-directive: REPLACE``; None keeps the
         source's.
     :ivar storage_class: of the copy; it is not taken from the source.
+    :ivar chooses_class: whether the client named it: then a copy onto itself changes something,
+        even if it is the class that the object has.
     :ivar checksum_algorithm: None to keep the source's.
     """
 
@@ -114,6 +116,7 @@ class CopyRequest(Struct, frozen=True):
     source_expected_owner: str = ""
     replace: Description | None = None
     storage_class: str = "STANDARD"
+    chooses_class: bool = False
     acl: RequestedAcl | None = None
     checksum_algorithm: ChecksumAlgorithm | None = None
     conditions: WriteConditions | None = None

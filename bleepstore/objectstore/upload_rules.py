@@ -80,7 +80,7 @@ def require_composite(upload: Upload, parts: Sequence[CompletedPart]) -> None:
             )
 
 
-def require_order(parts: Sequence[CompletedPart]) -> None:
+def require_order(upload_id: str, parts: Sequence[CompletedPart]) -> None:
     """:raises MalformedXML: there is none.
     :raises InvalidPartOrder: the numbers do not ascend.
     """
@@ -89,5 +89,5 @@ def require_order(parts: Sequence[CompletedPart]) -> None:
     previous = 0
     for part in parts:
         if part.number <= previous:
-            raise InvalidPartOrder
+            raise InvalidPartOrder(UploadId=upload_id)
         previous = part.number

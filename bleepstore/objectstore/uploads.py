@@ -255,7 +255,7 @@ class Uploads:
         name = request.upload
         bucket = await self._metadata.get_bucket(name.bucket)
         require_bucket(bucket, caller, Permission.WRITE)
-        require_order(request.parts)
+        require_order(name.upload_id, request.parts)
         parts = request.parts
         try:
             upload = await self._metadata.get_upload(name.bucket, name.key, name.upload_id)

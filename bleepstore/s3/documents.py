@@ -62,7 +62,9 @@ class Documents:
         headers = call.headers
         claims = claims_of(call, checksum=not checksum_is_of_object)
         if digest_required and claims.md5 is None and claims.checksum is None:
-            raise InvalidRequest("Missing required header for this request: Content-MD5")
+            raise InvalidRequest(
+                "Missing required header for this request: Content-MD5 OR x-amz-checksum-*"
+            )
         body = b""
         trailers: Mapping[str, str] = {}
         if b"content-length" in headers or b"transfer-encoding" in headers:

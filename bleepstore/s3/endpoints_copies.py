@@ -17,6 +17,7 @@ from bleepstore.wire.checksums import copy_algorithm
 from bleepstore.wire.conditions import copy_source_conditions, write_conditions
 from bleepstore.wire.copying import (
     Directive,
+    annotation_directive,
     metadata_directive,
     parse_copy_source,
     tagging_directive,
@@ -47,7 +48,9 @@ class CopyEndpoints:
     async def copy_object(self, request: IHttpRequest, call: Call) -> None:
         headers = call.headers
         version_id(_COPY_OBJECT, call.query)
-        tagging_directive(headers)  # objects here have no tags: any valid directive is obeyed
+        # Objects here have neither tags nor annotations: any valid directive is obeyed.
+        tagging_directive(headers)
+        annotation_directive(headers)
         description = read_description(headers)
         replaced = metadata_directive(headers) is Directive.REPLACE
         asked = CopyRequest(
@@ -58,6 +61,7 @@ class CopyEndpoints:
             source_expected_owner=header_text(headers, _SOURCE_OWNER) or "",
             replace=description if replaced else None,
             storage_class=description.storage_class,
+            chooses_class=b"x-amz-storage-class" in headers,
             acl=requested_acl(headers, Level.OBJECT),
             checksum_algorithm=copy_algorithm(headers),
             conditions=write_conditions(headers),

@@ -86,7 +86,7 @@ def object_headers(
     A checksum is shown, when asked for, with just the bytes that it is of: the whole object, or
     a part, which has no type of checksum.
 
-    :raises InvalidArgument: x-amz-checksum-mode.
+    :raises InvalidRequest: x-amz-checksum-mode.
     """
     version = read.version
     headers: list[Header] = [

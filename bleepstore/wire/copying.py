@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from typing import TypeVar
 
 from msgspec import Struct
 
-from bleepstore.errors import InvalidArgument, InvalidURI
+from bleepstore.errors import InvalidURI
 from bleepstore.model.names import require_key
 from bleepstore.wire.headers import Headers, invalid_header, text_of
 from bleepstore.wire.parameters import checked_version_id
@@ -19,7 +20,7 @@ _BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")
 
 
 class CopySource(Struct, frozen=True):
-    """What x-amz-copy-source names.  ``version_id`` is empty or ``null``."""
+    """What x-amz-copy-source names.  ``version_id`` is empty if none was sent."""
 
     bucket: str
     key: str
@@ -33,6 +34,16 @@ class Directive(StrEnum):
     REPLACE = "REPLACE"
 
 
+class AnnotationDirective(StrEnum):
+    """Whether a copy keeps the annotations of its source."""
+
+    COPY = "COPY"
+    EXCLUDE = "EXCLUDE"
+
+
+_D = TypeVar("_D", Directive, AnnotationDirective)
+
+
 def parse_copy_source(value: bytes) -> CopySource:
     """``[/]bucket/key[?versionId=id]``, percent-encoded.
 
@@ -42,7 +53,6 @@ def parse_copy_source(value: bytes) -> CopySource:
 
     :raises InvalidArgument: it has no bucket or key, its bucket is no name but a URL or an ARN, it
         is not UTF-8, or a malformed version id.
-    :raises NoSuchVersion: a version id other than ``null``.
     :raises KeyTooLongError: the key is over 1,024 bytes.
     """
     path, query, raw_version = value.rpartition(b"?versionId=")
@@ -69,21 +79,25 @@ def parse_copy_source(value: bytes) -> CopySource:
 
 def metadata_directive(headers: Headers) -> Directive:
     """:raises InvalidArgument: neither COPY nor REPLACE.  COPY when not sent."""
-    return _directive(headers, b"x-amz-metadata-directive", "metadata")
+    return _directive(headers, b"x-amz-metadata-directive", Directive.COPY)
 
 
 def tagging_directive(headers: Headers) -> Directive:
     """:raises InvalidArgument: neither COPY nor REPLACE.  COPY when not sent."""
-    return _directive(headers, b"x-amz-tagging-directive", "tagging")
+    return _directive(headers, b"x-amz-tagging-directive", Directive.COPY)
 
 
-def _directive(headers: Headers, name: bytes, noun: str) -> Directive:
+def annotation_directive(headers: Headers) -> AnnotationDirective:
+    """:raises InvalidArgument: neither COPY nor EXCLUDE.  COPY when not sent."""
+    return _directive(headers, b"x-amz-object-annotation-directive", AnnotationDirective.COPY)
+
+
+def _directive(headers: Headers, name: bytes, default: _D) -> _D:
     value = headers.get(name)
     if value is None:
-        return Directive.COPY
+        return default
     try:
-        return Directive(text_of(value))
+        return type(default)(text_of(value))
     except ValueError:
-        raise InvalidArgument(
-            f"Unknown {noun} directive.", ArgumentName=name.decode(), ArgumentValue=text_of(value)
-        ) from None
+        noun = name.split(b"-")[-2].decode()
+        raise invalid_header(name, value, f"Unknown {noun} directive.") from None

@@ -22,7 +22,7 @@ _BY_STATUS: dict[int, tuple[str, ...]] = {
         "MalformedACLError", "MalformedTrailerError", "MalformedXML", "MaxMessageLengthExceeded",
         "MetadataTooLarge", "MissingRequestBodyError", "MissingSecurityHeader",
         "RequestHeaderSectionTooLarge", "RequestTimeout", "UnexpectedContent",
-        "UnresolvableGrantByEmailAddress", "XAmzContentSHA256Mismatch",
+        "UnresolvableGrantByEmailAddress", "UserKeyMustBeSpecified", "XAmzContentSHA256Mismatch",
     ),
     403: (
         "AccessDenied", "AccessForbidden", "InvalidAccessKeyId", "RequestTimeTooSkewed",

@@ -82,7 +82,7 @@ def requested_acl(headers: Headers, level: Level) -> RequestedAcl | None:
 def _canned(value: bytes, level: Level) -> CannedAcl:
     canned = _CANNED.get(value)
     if canned is None or (canned is CannedAcl.LOG_DELIVERY_WRITE and level is Level.OBJECT):
-        raise invalid_header(b"x-amz-acl", value, "Invalid canned ACL")
+        raise invalid_header(b"x-amz-acl", value, "")  # S3 has no words for it
     return canned
 
 

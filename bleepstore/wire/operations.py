@@ -408,11 +408,21 @@ OPERATIONS: tuple[Operation, ...] = tuple(
 BY_NAME: dict[str, Operation] = {row.name: row for row in OPERATIONS}
 
 
+_RESOURCE_TYPES = {
+    "attributes": "OBJECT_ATTRIBUTES",
+    "delete": "MULTI_OBJECT_DELETE",
+    "uploadId": "UPLOAD",
+}
+
+
 def resource_type(level: Level, subresource: str = "") -> str:
-    """What S3 calls the thing in the ``ResourceType`` of an error: ``OBJECT``, ``BUCKETACL``."""
-    if subresource == "uploadId":
-        return "UPLOAD"
-    return (level.value + subresource).upper()
+    """What S3 calls the thing in the ``ResourceType`` of an error: ``OBJECT``, ``ACL``, ``UPLOAD``.
+
+    Buckets and objects share a name where they share a sub-resource's.
+    """
+    if subresource in ("", "list-type"):
+        return level.value.upper()
+    return _RESOURCE_TYPES.get(subresource) or subresource.upper()
 
 
 def _methods() -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from bleepstore.errors import InvalidArgument, InvalidRequest, NoSuchVersion
+from bleepstore.errors import InvalidArgument, InvalidRequest
 from bleepstore.model.names import MAX_PARTS
 from bleepstore.model.objects import NULL_VERSION
 from bleepstore.wire.headers import Headers, invalid_header, text_of
@@ -31,10 +31,9 @@ def invalid_parameter(name: str, value: str, message: str) -> InvalidArgument:
 
 
 def version_id(operation: Operation, query: Query) -> str:
-    """The ``versionId`` of an operation on an object: empty, or ``null`` for the null version.
+    """The ``versionId`` of an operation on an object, as sent; empty if it was not.
 
     :raises InvalidArgument: the operation takes none, it is empty, or no version id at all.
-    :raises NoSuchVersion: a well-formed id; no bucket here has other versions than ``null``.
     """
     value = query.get("versionId")
     if value is None or operation.level is not Level.OBJECT:
@@ -52,9 +51,7 @@ def deleted_version_id(query: Query) -> str:
     :raises InvalidArgument: it is empty, or no version id at all.
     """
     value = query.get("versionId")
-    if value is None:
-        return ""
-    return value if is_version_id(value) else checked_version_id(value)
+    return "" if value is None else checked_version_id(value)
 
 
 def refuse_bypass(headers: Headers) -> None:
@@ -77,17 +74,14 @@ def is_version_id(value: str) -> bool:
 
 
 def checked_version_id(value: str) -> str:
-    """``null``, as the null version's id is.
+    """The id of a version that there could be.
 
     :raises InvalidArgument: it is empty, or no version id at all.
-    :raises NoSuchVersion: a well-formed id.
     """
-    if value == NULL_VERSION:
+    if is_version_id(value):
         return value
     if not value:
         raise invalid_parameter("versionId", value, "Version id cannot be the empty string")
-    if _VERSION_ID.fullmatch(value):
-        raise NoSuchVersion(VersionId=value)
     raise invalid_parameter("versionId", value, "Invalid version id specified")
 
 
@@ -163,28 +157,37 @@ def page_size(query: Query, name: str) -> int:
 def object_attributes(headers: Headers) -> frozenset[str]:
     """x-amz-object-attributes of GetObjectAttributes.
 
+    Commas may follow the last one, as in S3, but not stand before the first nor in a row.
+
     :raises InvalidRequest: none.
     :raises InvalidArgument: an unknown one.
     """
     value = text_of(headers.get(b"x-amz-object-attributes", b""))
-    names = frozenset(name for part in value.split(",") if (name := part.strip()))
-    if not names:
+    names = [name.strip() for name in value.rstrip(",").split(",")]
+    if names == [""]:
         raise InvalidRequest(
             "The x-amz-object-attributes header specifying the attributes to be retrieved is "
             "either missing or empty"
         )
-    if not names <= OBJECT_ATTRIBUTES:
-        raise invalid_parameter(
-            "x-amz-object-attributes", value, "Invalid attribute name specified."
-        )
-    return names
+    for name in names:
+        if name not in OBJECT_ATTRIBUTES:
+            raise invalid_parameter(
+                "x-amz-object-attributes", name, "Invalid attribute name specified."
+            )
+    return frozenset(names)
 
 
 def attributes_page(headers: Headers) -> tuple[int, int]:
     """x-amz-part-number-marker and x-amz-max-parts of GetObjectAttributes: (marker, limit).
 
-    :raises InvalidArgument:
+    A malformed limit is none, as in S3.
+
+    :raises InvalidArgument: the marker.
     """
     names = ("x-amz-part-number-marker", "x-amz-max-parts")
     sent = {name: text_of(headers.get(name.encode(), b"")) for name in names}
-    return integer(sent, names[0], 0), page_size(sent, names[1])
+    try:
+        limit = page_size(sent, names[1])
+    except InvalidArgument:
+        limit = PAGE
+    return integer(sent, names[0], 0), limit

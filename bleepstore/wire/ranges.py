@@ -8,7 +8,9 @@ from bleepstore.errors import InvalidArgument, InvalidRange
 from bleepstore.wire.dates import parse_http_date
 from bleepstore.wire.headers import invalid_header, text_of
 
-_RANGE = re.compile(rb"bytes=[ \t]*(\d{0,19})-(\d{0,19})[ \t]*", re.IGNORECASE)
+_RANGE = re.compile(rb"bytes=[ \t]*(\d{0,99})-(\d{0,99})[ \t]*", re.IGNORECASE)
+"""RFC 9110, 14.1.2: recipients "MUST anticipate potentially large decimal numerals"."""
+
 _COPY_RANGE = re.compile(rb"bytes=(\d{1,19})-(\d{1,19})")
 _COPY_RANGE_NAME = b"x-amz-copy-source-range"
 

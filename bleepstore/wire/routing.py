@@ -16,6 +16,7 @@ from bleepstore.errors import (
     BadRequest,
     InvalidArgument,
     InvalidBucketName,
+    InvalidRequest,
     InvalidURI,
     MethodNotAllowed,
 )
@@ -111,7 +112,9 @@ class Router:
         :raises InvalidURI: bad percent-encoding, not UTF-8, or no target of HTTP.
         :raises KeyTooLongError: the key is over 1,024 bytes.
         :raises InvalidBucketName: path style with an empty bucket before a key.
-        :raises InvalidArgument: conflicting sub-resources, or a part number without an upload.
+        :raises InvalidArgument: conflicting sub-resources, a part number without an upload, or a
+            version id without a key.
+        :raises InvalidRequest: a part number without a key.
         :raises MethodNotAllowed: with ``Method`` and ``ResourceType``.
         :raises AccessForbidden: a CORS preflight; no bucket has CORS here.
         :raises BadRequest: OPTIONS that is no preflight.
@@ -138,6 +141,8 @@ class Router:
             if "X-Amz-Signature" in query or "AWSAccessKeyId" in query:
                 headers = with_hoisted(headers, query)
             operation = _select(level, method, query)
+            if level is Level.BUCKET:
+                _refuse_object_parameters(operation, query)
         else:
             plain = _PLAIN[level].get(method)
             if plain is None:
@@ -228,14 +233,33 @@ def _checked_write(operation: Operation, query: dict[str, str]) -> Operation:
     """
     if "partNumber" in query and operation.level is Level.OBJECT:
         raise InvalidArgument(
-            "This operation does not accept a query-string.",
+            "This operation does not accept partNumber without uploadId",
             ArgumentName="partNumber",
-            ArgumentValue=query["partNumber"],
+            ArgumentValue="partNumber",  # the name once more, as S3 has it
         )
     for name, value in query.items():
         if not value and name not in _HARMLESS and not name.lower().startswith("x-amz-"):
             return UNKNOWN
     return operation
+
+
+def _refuse_object_parameters(operation: Operation | None, query: dict[str, str]) -> None:
+    """Refuse what names a part or a version of an object where there is none.
+
+    :raises InvalidRequest: partNumber.
+    :raises InvalidArgument: versionId.
+    """
+    if "partNumber" in query:
+        raise InvalidRequest("Object must have a valid key name.")
+    if "versionId" in query:
+        of_acl = operation is not None and operation.subresource == "acl"
+        raise InvalidArgument(
+            "Invalid version id specified"
+            if of_acl
+            else "This operation does not accept a version-id.",
+            ArgumentName="versionId",
+            ArgumentValue=query["versionId"],
+        )
 
 
 def _refused_method(

@@ -7,10 +7,12 @@ from msgspec import Struct
 from bleepstore import errors
 from bleepstore.errors import (
     InvalidArgument,
+    InvalidLocationConstraint,
     InvalidRequest,
     MalformedACLError,
     MalformedXML,
     MissingRequestBodyError,
+    UserKeyMustBeSpecified,
 )
 from bleepstore.model.acl import Permission
 from bleepstore.model.checksums import ChecksumAlgorithm
@@ -64,6 +66,7 @@ def parse_create_bucket(body: bytes) -> str:
     """CreateBucketConfiguration: the LocationConstraint; empty if there is none or no body.
 
     :raises MalformedXML:
+    :raises InvalidLocationConstraint: there is one, and it is empty.
     :raises NotImplemented: directory buckets or tags.
     """
     if not body:
@@ -76,13 +79,19 @@ def parse_create_bucket(body: bytes) -> str:
                 f"implemented: {name}"
             )
     location = found.get("LocationConstraint")
-    return "" if location is None else text_content(location).strip()
+    if location is None:
+        return ""
+    name = text_content(location).strip()
+    if not name:
+        raise InvalidLocationConstraint(LocationConstraint="")
+    return name
 
 
 def parse_delete(body: bytes) -> DeleteRequest:
     """Delete: 1 to 1,000 objects.
 
     :raises MalformedXML: also for none or more than 1,000.
+    :raises UserKeyMustBeSpecified: an empty key.
     :raises MissingRequestBodyError: an empty body.
     """
     if not body:
@@ -95,7 +104,7 @@ def parse_delete(body: bytes) -> DeleteRequest:
         if child.name == "Object":
             targets.append(_delete_target(child))
         elif child.name == "Quiet" and quiet is None:
-            quiet = _boolean(child)
+            quiet = text_content(child).strip().lower() == "true"  # S3 takes any other for false
         else:
             raise MalformedXML
     if not 1 <= len(targets) <= MAX_DELETES:
@@ -105,9 +114,11 @@ def parse_delete(body: bytes) -> DeleteRequest:
 
 def _delete_target(element: Element) -> DeleteTarget:
     texts = {name: text_content(child) for name, child in members(element, _DELETED).items()}
-    key = texts.get("Key", "")
-    if not key:
+    key = texts.get("Key")
+    if key is None:
         raise MalformedXML
+    if not key:
+        raise UserKeyMustBeSpecified
     etag = texts.get("ETag")
     modified = texts.get("LastModifiedTime")
     size = texts.get("Size")
@@ -210,13 +221,6 @@ def _text(found: dict[str, Element], name: str) -> str:
     if element is None:
         raise MalformedXML
     return text_content(element).strip()
-
-
-def _boolean(element: Element) -> bool:
-    text = text_content(element).strip().lower()
-    if text not in ("true", "false"):
-        raise MalformedXML
-    return text == "true"
 
 
 def _integer(text: str) -> int:

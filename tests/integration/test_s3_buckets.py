@@ -84,7 +84,7 @@ def test_one_of_many_accounts_gets_the_name(world: World) -> None:
         ),
         (
             b"<CreateBucketConfiguration><LocationConstraint/></CreateBucketConfiguration>",
-            200, "",
+            400, "InvalidLocationConstraint",
         ),
         (
             b"<CreateBucketConfiguration><LocationConstraint>us-east-1</LocationConstraint>"

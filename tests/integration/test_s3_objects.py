@@ -359,6 +359,9 @@ def test_a_copy_onto_itself(alice: Any, shared: str) -> None:
         Bucket=shared, Key="self", CopySource=f"{shared}/self", MetadataDirective="REPLACE",
         Metadata={"b": "2"},
     )  # fmt: skip
+    alice.copy_object(
+        Bucket=shared, Key="self", CopySource=f"{shared}/self", StorageClass="STANDARD"
+    )  # the class that it has
     got = alice.get_object(Bucket=shared, Key="self")
     assert (got["Body"].read(), got["Metadata"]) == (b"body", {"b": "2"})
 
@@ -462,7 +465,7 @@ def test_deleting_a_thousand_and_one(alice: Any, shared: str) -> None:
         (b"", "MissingRequestBodyError"),
         (b"<Delete/>", "MalformedXML"),
         (b"<Delete><Object/></Delete>", "MalformedXML"),
-        (b"<Delete><Object><Key></Key></Object></Delete>", "MalformedXML"),
+        (b"<Delete><Object><Key></Key></Object></Delete>", "UserKeyMustBeSpecified"),
         (b"<Delete><Object><Key>a</Key></Object>", "MalformedXML"),
         (b"<Other/>", "MalformedXML"),
         (b"nonsense", "MalformedXML"),
@@ -516,13 +519,23 @@ def test_object_attributes(alice: Any, shared: str) -> None:
 def test_version_ids_of_an_unversioned_bucket(alice: Any, shared: str) -> None:
     alice.put_object(Bucket=shared, Key="v", Body=b"1")
     assert alice.get_object(Bucket=shared, Key="v", VersionId="null")["Body"].read() == b"1"
-    with refused(404, "NoSuchVersion"):
+    with refused(404, "NoSuchVersion") as told:
         alice.get_object(Bucket=shared, Key="v", VersionId="a" * 32)
+    assert (told.error["Key"], told.error["VersionId"]) == ("v", "a" * 32)
+    with refused(404, "NoSuchVersion"):
+        alice.get_object_acl(Bucket=shared, Key="v", VersionId="a" * 32)
+    with refused(404, "NoSuchBucket"):
+        alice.get_object(Bucket="there-is-no-such-bucket", Key="v", VersionId="a" * 32)
     with refused(400, "InvalidArgument"):
         alice.get_object(Bucket=shared, Key="v", VersionId="nonsense")
     alice.delete_object(Bucket=shared, Key="v", VersionId="null")
     with refused(404, "NoSuchKey"):
         alice.get_object(Bucket=shared, Key="v")
+
+
+def test_an_absent_version_tells_strangers_nothing(world: World, shared: str) -> None:
+    with refused(403, "AccessDenied"):
+        world.client("bob").get_object(Bucket=shared, Key="v", VersionId="a" * 32)
 
 
 def test_writes_choose_no_version(world: World, shared: str) -> None:

@@ -124,7 +124,8 @@ def test_a_copy_onto_itself_must_change_something(world: World) -> None:
     with pytest.raises(InvalidRequest, match="to itself without changing"):
         copy(world, key="k", acl=RequestedAcl(canned=CannedAcl.PUBLIC_READ))
     copy(world, key="k", replace=Description({"content-type": "y/z"}))
-    copy(world, key="k", storage_class="GLACIER")
+    copy(world, key="k", storage_class="GLACIER", chooses_class=True)
+    copy(world, key="k", storage_class="GLACIER", chooses_class=True)  # the one that it has
     copy(world, key="k", checksum_algorithm=ChecksumAlgorithm.SHA1, storage_class="GLACIER")
     assert world.get("k") == b"body"
 

@@ -261,8 +261,9 @@ def test_what_cannot_be_completed(world: World) -> None:
     other = put_part(world, upload, 2, LAST)
     with pytest.raises(MalformedXML):
         complete(world, upload)
-    with pytest.raises(InvalidPartOrder):
+    with pytest.raises(InvalidPartOrder) as caught:
         complete(world, upload, other, small)
+    assert caught.value.details == {"UploadId": upload.upload_id}
     with pytest.raises(InvalidPartOrder):
         complete(world, upload, small, small)
     with pytest.raises(EntityTooSmall):

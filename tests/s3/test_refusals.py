@@ -96,7 +96,10 @@ def test_a_sub_resource_that_nobody_knows_touches_nothing(
         ("PUT", "/bucket/key?versionId=null", {}, 400, "InvalidArgument"),
         ("GET", "/bucket/key", {"Range": "bytes=7-"}, 416, "InvalidRange"),
         ("GET", "/bucket/key", {"If-Match": '"other"'}, 412, "PreconditionFailed"),
-        ("GET", "/bucket/key", {"x-amz-checksum-mode": "MAYBE"}, 400, "InvalidArgument"),
+        ("GET", "/bucket/key", {"x-amz-checksum-mode": "MAYBE"}, 400, "InvalidRequest"),
+        ("GET", "/absent/key?versionId=" + "v" * 32, {}, 404, "NoSuchBucket"),
+        ("GET", "/bucket/key?versionId=" + "v" * 32, {}, 404, "NoSuchVersion"),
+        ("DELETE", "/bucket?versionId=null", {}, 400, "InvalidArgument"),
         ("GET", "/bucket?acl&uploads", {}, 400, "InvalidArgument"),
         ("GET", "/bucket/key?attributes", {}, 400, "InvalidRequest"),
         ("DELETE", "/bucket", {}, 409, "BucketNotEmpty"),
@@ -255,7 +258,9 @@ DELETE = b"<Delete><Object><Key>key</Key></Object></Delete>"
 def test_multi_deletes(server: Server) -> None:
     missing = server.signed("POST", "/bucket?delete", {}, DELETE)
     _refused(missing, 400, "InvalidRequest")
-    assert missing.detail("Message") == "Missing required header for this request: Content-MD5"
+    assert missing.detail("Message") == (
+        "Missing required header for this request: Content-MD5 OR x-amz-checksum-*"
+    )
     wrong = _post(server, "/bucket?delete", DELETE, **{"content-md5": "AAAAAAAAAAAAAAAAAAAAAA=="})
     _refused(wrong, 400, "BadDigest")
     checksum = {"x-amz-checksum-sha256": b64encode(sha256(b"other").digest()).decode()}
@@ -331,6 +336,8 @@ def test_location_constraints(server: Server) -> None:
         return server.signed("PUT", f"/{bucket}", {}, body.encode())
 
     _refused(create("nowhere"), 400, "InvalidLocationConstraint")
+    empty = _refused(create(""), 400, "InvalidLocationConstraint")
+    assert empty.detail("LocationConstraint") == ""
     _refused(create("eu-west-1"), 400, "IllegalLocationConstraintException")
     _refused(server.signed("PUT", "/new", {}, b"<Wrong/>"), 400, "MalformedXML")
     elsewhere = server.signed("PUT", "/bucket", {}, by=ALICE)

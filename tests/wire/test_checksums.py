@@ -55,6 +55,7 @@ def test_another_content_md5_is_an_invalid_digest(value: bytes) -> None:
 @pytest.mark.parametrize("algorithm", ChecksumAlgorithm)
 def test_a_checksum_comes_as_header_or_trailer(algorithm: ChecksumAlgorithm) -> None:
     assert claimed_checksum(header(algorithm)) == ClaimedChecksum(algorithm, VALUES[algorithm])
+    assert claimed_checksum({b"x-amz-sdk-checksum-algorithm": b""}) is None
     sdk = {b"x-amz-sdk-checksum-algorithm": algorithm.value.lower().encode()}
     assert claimed_checksum({**header(algorithm), **sdk}) is not None
     claim = claimed_checksum({**sdk, b"x-amz-trailer": algorithm.header.upper().encode()})
@@ -193,8 +194,9 @@ def test_complete_refuses_what_cannot_be(headers: dict[bytes, bytes]) -> None:
 def test_checksum_mode() -> None:
     assert wants_checksum({b"x-amz-checksum-mode": b"ENABLED"})
     assert not wants_checksum({})
-    with pytest.raises(errors.InvalidArgument):
-        wants_checksum({b"x-amz-checksum-mode": b"yes"})
+    for value in (b"yes", b""):
+        with pytest.raises(errors.InvalidRequest, match="x-amz-checksum-mode header is invalid"):
+            wants_checksum({b"x-amz-checksum-mode": value})
 
 
 def test_response_headers() -> None:

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from bleepstore import errors
 from bleepstore.wire.copying import (
+    AnnotationDirective,
     CopySource,
     Directive,
+    annotation_directive,
     metadata_directive,
     parse_copy_source,
     tagging_directive,
@@ -62,9 +64,9 @@ def test_a_source_without_a_key_is_told_so(value: bytes) -> None:
         parse_copy_source(value)
 
 
-def test_a_version_that_cannot_be_there_is_not_there() -> None:
-    with pytest.raises(errors.NoSuchVersion):
-        parse_copy_source(b"b/k?versionId=" + b"a" * 32)
+def test_any_version_can_be_the_source() -> None:
+    found = parse_copy_source(b"b/k?versionId=" + b"a" * 32)
+    assert found == CopySource("b", "k", "a" * 32)
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=50))
@@ -89,3 +91,9 @@ def test_directives() -> None:
         metadata_directive({b"x-amz-metadata-directive": b"MOVE"})
     with pytest.raises(errors.InvalidArgument, match="Unknown tagging directive"):
         tagging_directive({b"x-amz-tagging-directive": b""})
+    annotations = b"x-amz-object-annotation-directive"
+    assert annotation_directive({}) is AnnotationDirective.COPY
+    assert annotation_directive({annotations: b"EXCLUDE"}) is AnnotationDirective.EXCLUDE
+    with pytest.raises(errors.InvalidArgument, match="Unknown annotation directive") as caught:
+        annotation_directive({annotations: b"REPLACE"})
+    assert caught.value.details["ArgumentName"] == annotations.decode()

@@ -30,6 +30,9 @@ from bleepstore.wire.ranges import (
         (b"bytes= 3-5 ", (3, 3)),
         (b"BYTES=3-5", (3, 3)),
         (b"bytes=3-9999999999999999999", (3, 7)),
+        (b"bytes=8-18446744073709551616", (8, 2)),
+        (b"bytes=-99999999999999999999", (0, 10)),
+        (b"bytes=00000000000000000000000000000001-", (1, 9)),
     ],
 )
 def test_one_range_is_served(value: bytes, expected: tuple[int, int]) -> None:
@@ -41,7 +44,7 @@ def test_one_range_is_served(value: bytes, expected: tuple[int, int]) -> None:
     [
         b"", b"bytes", b"bytes=", b"bytes=-", b"bytes=5-3", b"bytes=0-1,3-4", b"items=0-1",
         b"bytes=a-b", b"bytes 0-1", b"bytes=+1-2", b"bytes=0-1;", b"bytes=1-2-3",
-        b"bytes=00000000000000000000000000000001-",
+        b"bytes=" + b"0" * 100 + b"-",
     ],
 )  # fmt: skip
 def test_what_is_no_single_valid_range_is_ignored(value: bytes) -> None:
@@ -51,7 +54,7 @@ def test_what_is_no_single_valid_range_is_ignored(value: bytes) -> None:
 @pytest.mark.parametrize(
     ("value", "size"),
     [(b"bytes=10-", 10), (b"bytes=10-20", 10), (b"bytes=-0", 10), (b"bytes=0-", 0),
-     (b"bytes=-5", 0)],
+     (b"bytes=-5", 0), (b"bytes=99999999999999999999-", 10)],
 )  # fmt: skip
 def test_an_unsatisfiable_range_says_how_long_the_object_is(value: bytes, size: int) -> None:
     with pytest.raises(errors.InvalidRange) as caught:

@@ -238,8 +238,24 @@ def test_a_part_number_without_an_upload_is_refused() -> None:
         ("PUT", "/b/k?partNumber=1"),
         ("DELETE", "/b/k?partNumber=1"),
     ]:
-        with pytest.raises(errors.InvalidArgument):
-            route(method, target)
+        with pytest.raises(errors.InvalidArgument, match="partNumber without uploadId") as caught:
+            route(method, target, x_amz_copy_source="/a/b")
+        assert caught.value.details == {
+            "ArgumentName": "partNumber",
+            "ArgumentValue": "partNumber",
+        }
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
+def test_a_bucket_has_neither_parts_nor_versions(method: str) -> None:
+    with pytest.raises(errors.InvalidRequest, match="must have a valid key name"):
+        route(method, "/b?partNumber=1&versionId=null")
+    for value in ("null", "", "x"):
+        with pytest.raises(errors.InvalidArgument, match="does not accept a version-id") as caught:
+            route(method, f"/b?versionId={value}")
+        assert caught.value.details == {"ArgumentName": "versionId", "ArgumentValue": value}
+    with pytest.raises(errors.InvalidArgument, match="Invalid version id specified"):
+        route("GET", "/b?acl&versionId=null")
 
 
 def test_an_upload_is_not_put_without_a_part_number() -> None:
@@ -282,9 +298,13 @@ def test_a_presigned_copy_carries_its_source_in_the_query() -> None:
         ("POST", "/b/k", "OBJECT"),
         ("HEAD", "/", "SERVICE"),
         ("PUT", "/", "SERVICE"),
-        ("DELETE", "/b?acl", "BUCKETACL"),
-        ("HEAD", "/b?acl", "BUCKETACL"),
-        ("GET", "/b?delete", "BUCKETDELETE"),
+        ("DELETE", "/b?acl", "ACL"),
+        ("HEAD", "/b/k?acl", "ACL"),
+        ("HEAD", "/b?location", "LOCATION"),
+        ("HEAD", "/b?uploads", "UPLOADS"),
+        ("GET", "/b?delete", "MULTI_OBJECT_DELETE"),
+        ("HEAD", "/b/k?attributes", "OBJECT_ATTRIBUTES"),
+        ("PUT", "/b?list-type=2", "BUCKET"),
         ("get", "/b/k", "OBJECT"),
         ("OPTIONS", "/", "SERVICE"),
     ],

@@ -95,6 +95,16 @@ def test_a_delete_has_1_to_1000_objects() -> None:
             parse_delete(f"<Delete>{content}</Delete>".encode())
     with pytest.raises(errors.MissingRequestBodyError):
         parse_delete(b"")
+    with pytest.raises(errors.UserKeyMustBeSpecified):
+        parse_delete(b"<Delete><Object><Key></Key></Object></Delete>")
+
+
+@pytest.mark.parametrize(
+    ("value", "quiet"), [("true", True), (" TRUE ", True), ("false", False), ("maybe", False)]
+)
+def test_whatever_is_not_true_is_not_quiet(value: str, quiet: bool) -> None:
+    body = f"<Delete><Object><Key>k</Key></Object><Quiet>{value}</Quiet></Delete>"
+    assert parse_delete(body.encode()).quiet is quiet
 
 
 @pytest.mark.parametrize(
@@ -102,7 +112,6 @@ def test_a_delete_has_1_to_1000_objects() -> None:
     [
         "<Object/>",
         "<Object><Key>a</Key></Object>x",
-        "<Object><Key></Key></Object>",
         "<Object><Key>a</Key><Key>b</Key></Object>",
         "<Object><Key>a<b/></Key></Object>",
         "<Object>x<Key>a</Key></Object>",
@@ -110,7 +119,6 @@ def test_a_delete_has_1_to_1000_objects() -> None:
         "<Object><Key>a</Key><Size>-1</Size></Object>",
         "<Object><Key>a</Key><Size>1e3</Size></Object>",
         "<Object><Key>a</Key><LastModifiedTime>now</LastModifiedTime></Object>",
-        "<Object><Key>a</Key></Object><Quiet>maybe</Quiet>",
         "<Object><Key>a</Key></Object><Quiet>true</Quiet><Quiet>true</Quiet>",
         "<Object><Key>a</Key></Object><Loud/>",
     ],
