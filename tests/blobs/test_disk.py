@@ -125,6 +125,7 @@ def test_a_replaced_file_is_the_old_or_the_new_one(
     replace_file(str(path), [b"old ", b"one"])
     assert path.read_bytes() == b"old one"
     order: list[str] = []
+    sizes: list[int] = []
     real_rename, real_fsync = os.rename, os.fsync
 
     def rename(source: str, target: str) -> None:
@@ -133,6 +134,7 @@ def test_a_replaced_file_is_the_old_or_the_new_one(
 
     def fsync(descriptor: int) -> None:
         order.append(os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}")))
+        sizes.append(os.fstat(descriptor).st_size)
         real_fsync(descriptor)
 
     monkeypatch.setattr(os, "rename", rename)
@@ -140,6 +142,7 @@ def test_a_replaced_file_is_the_old_or_the_new_one(
     replace_file(str(path), [b"new one"])
     assert path.read_bytes() == b"new one"
     assert order == ["file.new", "rename", tmp_path.name]
+    assert sizes[0] == len(b"new one"), "all of it was synced"
 
 
 def test_pieces_that_fail_to_come_leave_the_old_file(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bleepstore.blobs.local import LocalBlobStore
+from bleepstore.blobs.local_layout import FORMAT
 from bleepstore.blobs.sqlite import SqliteBlobStore
 from bleepstore.errors import SlowDown
 from tests.blobs.worlds import kill_after_first_line
@@ -55,6 +56,7 @@ class Synced:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.paths: list[str] = []
+        self.sizes: list[int] = []
         self._failures: dict[int, OSError] = {}
         real = os.fsync
 
@@ -62,6 +64,7 @@ class Synced:
             if (failure := self._failures.pop(len(self.paths), None)) is not None:
                 raise failure
             self.paths.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+            self.sizes.append(os.fstat(descriptor).st_size)
             real(descriptor)
 
         monkeypatch.setattr(os, "fsync", fsync)
@@ -83,6 +86,7 @@ def test_the_file_and_then_its_directory_are_synced_before_finish_returns(
     world.run(writer.finish())
     directory = tmp_path / "blobs" / "00000001" / "00000"
     assert synced.paths == [str(directory / blob_id(2)), str(directory)]
+    assert synced.sizes[0] == 300_000
     world.close()
 
 
@@ -99,25 +103,51 @@ def test_new_directories_are_synced_into_theirs_before_a_blob_is_in_them(
     world.close()
 
 
+def _refuse(path: str) -> None:
+    raise OSError(errno.ENOTEMPTY, "refused")
+
+
+@pytest.mark.parametrize("removable", [True, False])
 @pytest.mark.parametrize("which", [0, 1])
 @pytest.mark.parametrize("error", [errno.EMFILE, errno.EIO])
 def test_a_directory_that_could_not_be_synced_gets_no_blob_before_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: int, error: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: int, error: int, removable: bool
 ) -> None:
     """It is there by then, and a power cut would take it with all that is in it."""
     world = World(STORES[LocalBlobStore], tmp_path)
     with monkeypatch.context() as patch:
         synced = Synced(patch)
         synced.fail(which, OSError(error, os.strerror(error)))
+        if not removable:
+            patch.setattr(os, "rmdir", _refuse)
         writer = world.create(blob_id(1))
         with pytest.raises((OSError, SlowDown)):
             world.run(writer.write(b"x"))
         world.run(writer.abort())
+    root = tmp_path / "blobs"
+    assert (root / "00000001").exists() is not removable, "what is made anew is synced anew"
     synced = Synced(monkeypatch)
     world.put(blob_id(2), b"y")
-    root = tmp_path / "blobs"
     assert synced.paths[:2] == [str(root), str(root / "00000001")]
     assert len(synced.paths) == 4
+    world.close()
+
+
+def test_a_blob_that_a_failed_sync_may_have_lost_is_not_called_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later sync of its directory succeeds, and need not write what that one did not."""
+    world = World(STORES[LocalBlobStore], tmp_path)
+    world.put(blob_id(1), b"w")  # makes the directories
+    early = world.create(blob_id(2))
+    world.run(early.write(b"x"))
+    synced = Synced(monkeypatch)
+    synced.fail(1, OSError(errno.EIO, "failed"))  # of the directory, after the file
+    with pytest.raises(OSError, match="failed"):
+        world.put(blob_id(3), b"y")
+    with pytest.raises(OSError, match="failed"):
+        world.run(early.finish())
+    world.put(blob_id(4), b"z")
     world.close()
 
 
@@ -128,6 +158,9 @@ def test_a_new_store_is_marked_durably(tmp_path: Path, monkeypatch: pytest.Monke
     made, *marked = synced.paths
     assert made == str(tmp_path)
     assert marked == [str(root / "bleepstore-blobs"), str(root), str(tmp_path)]
+    assert synced.sizes[1] == len(FORMAT), "all of the marker"
+    World(STORES[LocalBlobStore], tmp_path).close()
+    assert len(synced.paths) == 4, "a marker that is there is not written again"
 
 
 def test_sqlite_commits_a_finished_blob_with_a_sync_and_only_that(tmp_path: Path) -> None:

@@ -42,7 +42,10 @@ def root(tmp_path: Path) -> Path:
 
 def test_the_layout_is_as_documented(world: World, root: Path) -> None:
     world.put("0000002a-00012345", b"bytes and nothing else")
-    assert (root / "0000002a/00012/0000002a-00012345").read_bytes() == b"bytes and nothing else"
+    blob = root / "0000002a/00012/0000002a-00012345"
+    assert blob.read_bytes() == b"bytes and nothing else"
+    for made, mode in ((blob, 0o600), (blob.parent, 0o700), (blob.parent.parent, 0o700)):
+        assert made.stat().st_mode & 0o777 == mode
     assert (root / "bleepstore-blobs").read_bytes() == b"BleepStore blobs in files, format 1\n"
 
 
@@ -107,7 +110,17 @@ def test_check_fails_on_a_read_only_mount(world: World, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
-    "name", ["", "x", "../../etc/passwd", "0000000A-00000001", "00000001_00000001", "1" * 17]
+    "name",
+    [
+        "",
+        "x",
+        "../../etc/passwd",
+        "0000000A-00000001",
+        "00000001_00000001",
+        "00000001-0000001",
+        "00000001-000000001",
+        "1" * 17,
+    ],
 )
 def test_what_is_no_id_never_becomes_a_path(world: World, name: str) -> None:
     calls: tuple[Callable[[], object], ...] = (
@@ -351,6 +364,30 @@ def test_a_reader_outlives_the_deletion_of_its_blob(world: World) -> None:
     reader.close()
 
 
+def test_a_file_stays_open_while_a_thread_reads_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its number could be another file's by then, and that file's bytes would be sent."""
+    world.put(blob_id(1), random_bytes(100_000))
+    before = open_files()
+    reader = world.open(blob_id(1), 0, 100_000)
+    opened = open_files()
+    real = os.pread
+    sizes = []
+
+    def pread(descriptor: int, size: int, offset: int) -> bytes:
+        reader.close()
+        assert open_files() == opened
+        data = real(descriptor, size, offset)
+        sizes.append(len(data))
+        return data
+
+    monkeypatch.setattr(os, "pread", pread)
+    assert world.run(reader.read()) == b""
+    assert sizes == [100_000]
+    assert open_files() == before
+
+
 def test_a_forgotten_reader_closes_its_file(world: World) -> None:
     world.put(blob_id(1), b"x")
     before = open_files()
@@ -380,6 +417,27 @@ def test_directories_that_became_empty_are_removed_and_made_again(world: World, 
 def test_what_is_no_blob_is_not_listed(world: World, root: Path) -> None:
     world.put(blob_id(1), b"x")
     (root / "lost+found").mkdir()
+    for other in ("abc", "no-epoch"):
+        (root / other / "00000").mkdir(parents=True)
+        (root / other / "00000" / blob_id(2)).touch()
+    (root / "deadbeef").touch()
+    (root / "00000001" / "00001").touch()
     (root / "00000001" / "note").touch()
     (root / "00000001" / "00000" / "note").touch()
     assert world.ids() == {blob_id(1)}
+
+
+def test_a_directory_that_goes_while_they_are_listed_holds_nothing(
+    world: World, root: Path
+) -> None:
+    for serial in (1, 0x1000, 0x2000):
+        world.put(blob_id(serial), b"x")
+
+    async def listed() -> list[str]:
+        found: list[str] = []
+        async for batch in world.store.blob_ids():
+            found += batch
+            shutil.rmtree(root / "00000001" / "00001", ignore_errors=True)
+        return found
+
+    assert world.run(listed()) == [blob_id(1), blob_id(0x2000)]
