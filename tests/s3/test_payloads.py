@@ -170,6 +170,21 @@ def test_bytes_after_the_end(server: Server) -> None:
     assert (put.status, put.code) == (400, "InvalidRequest")
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_a_framed_body_that_lacks_its_end(server: Server, form: str) -> None:
+    """Though all the data that was announced has come, and each chunk of it is signed."""
+    payload, frame = FORMS[form]
+
+    def lacks_last_chunk(signed: SignedRequest) -> bytes:
+        frames = frame(signed)
+        return frames[: frames.rindex(b"\r\n0") + 2]
+
+    for cut in (lambda signed: frame(signed)[:-2], lacks_last_chunk):
+        put = _put(server, payload, cut)
+        assert (put.status, put.code) == (400, "IncompleteBody")
+    assert server.signed("GET", "/bucket/key").status == 404
+
+
 @pytest.mark.parametrize("kind", ["", "-TRAILER"])
 def test_the_ecdsa_forms_are_refused_clearly(server: Server, kind: str) -> None:
     put = _put(server, f"STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD{kind}", lambda _: b"")

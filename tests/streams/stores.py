@@ -52,6 +52,7 @@ class Ledger:
     """Keeps blobs in a dict, and an account of every call.
 
     :ivar held: when it is set, writes wait for it.
+    :ivar held_abort: when it is set, aborts wait for it.
     :ivar pieces: in which the bytes of blobs were written.
     """
 
@@ -63,6 +64,7 @@ class Ledger:
         self.unwritten = 0
         self.pieces = 0
         self.held: Deferred[None] | None = None
+        self.held_abort: Deferred[None] | None = None
         self.fail_write: Exception | None = None
         self.fail_finish: Exception | None = None
         self.chunk = 4
@@ -125,6 +127,8 @@ class _Writer:
     async def abort(self) -> None:
         assert not self._busy
         self._ledger.calls.append("abort")
+        if self._ledger.held_abort is not None:
+            await self._ledger.held_abort
         self._ledger.blobs.pop(self._blob_id, None)
 
 

@@ -26,7 +26,7 @@ from bleepstore.errors import (
 from bleepstore.interfaces.blobs import Placement
 from bleepstore.model.checksums import Checksum, ChecksumAlgorithm
 from bleepstore.model.objects import Extent
-from bleepstore.streams import batches
+from bleepstore.streams import batches, ingest
 from bleepstore.streams.digests import Digests, encode_base64
 from bleepstore.streams.expectations import Expectations
 from bleepstore.streams.ingest import AT_ONCE, Ingest, Ingested
@@ -140,6 +140,17 @@ def test_a_writer_that_is_told_the_md5_is_believed(sha256: bool) -> None:
     assert world.blobs.blobs == {"id-0": LARGE}
     assert result.md5 == "0" * 32
     assert result.scrub == checksum_of(LARGE, ChecksumAlgorithm.CRC64NVME)
+
+
+def test_the_md5_that_is_chosen_as_the_checksum_is_computed_all_the_same() -> None:
+    world = World()
+    world.blobs.told = "0" * 32
+    checksum = checksum_of(LARGE, ChecksumAlgorithm.MD5)
+    sent = Expectations(max_size=1 << 40, checksum=checksum)
+    result = world.take(whole(LARGE), sent)
+    assert (result.md5, result.checksum) == ("0" * 32, checksum)
+    with pytest.raises(BadDigest):
+        world.take(whole(LARGE[1:]), sent)
 
 
 def test_the_md5_that_a_client_claims_is_computed_all_the_same() -> None:
@@ -310,8 +321,17 @@ def test_a_body_that_turns_out_too_large(body: bytes) -> None:
     }
 
 
+def test_no_more_is_read_than_shows_that_a_body_is_too_large() -> None:
+    payload = Payload([LARGE, LARGE, b"never read"])
+    error = refused(LARGE, EntityTooLarge, payload, max_size=2 * len(LARGE) - 1)
+    assert error.details["ProposedSize"] == str(2 * len(LARGE))
+    assert payload.reads == 2
+
+
 def test_a_body_just_as_large_as_allowed(body: bytes) -> None:
-    assert World().take(Payload([body]), Expectations(max_size=len(body))).size == len(body)
+    for pieces in ([body], [body[:-1], body[-1:]]):
+        result = World().take(Payload(pieces), Expectations(max_size=len(body)))
+        assert result.size == len(body)
 
 
 @pytest.mark.parametrize("difference", [-1, 1])
@@ -345,6 +365,19 @@ def test_a_store_that_has_no_room_for_a_small_body(place: str) -> None:
     assert_nothing_left(world)
 
 
+@pytest.mark.parametrize("inline_small", [False, True])
+def test_an_error_is_said_when_what_was_written_is_gone(inline_small: bool) -> None:
+    world = World(Ledger(inline_small=inline_small))
+    world.blobs.fail_finish = InsufficientStorage()
+    world.blobs.held_abort = Deferred()
+    taking = world.start(whole(LARGE if inline_small else SMALL), ANYTHING)
+    assert world.blobs.calls[-1] == "abort"
+    assert not taking.done
+    world.blobs.held_abort.callback(None)
+    with pytest.raises(InsufficientStorage):
+        taking.result()
+
+
 def test_a_cancelled_wait_for_the_write_of_a_small_body_leaves_nothing() -> None:
     world = World(Ledger(inline_small=False))
     world.blobs.held = Deferred()
@@ -361,6 +394,36 @@ def test_nothing_is_created_for_a_small_body_that_is_not_what_it_claims_to_be() 
     with pytest.raises(XAmzContentSHA256Mismatch):
         world.take(whole(SMALL), Expectations(max_size=1000, sha256="0" * 64))
     assert world.blobs.calls == []
+
+
+class Counted(shares.Share):
+    """A share that says how many have it."""
+
+    count = 0
+
+    def enter(self) -> None:
+        super().enter()
+        Counted.count += 1
+
+    def leave(self) -> None:
+        super().leave()
+        Counted.count -= 1
+
+
+@pytest.mark.parametrize("end", [b"", IncompleteBody(), None])
+def test_a_large_body_has_its_share_until_it_ends(
+    monkeypatch: pytest.MonkeyPatch, end: bytes | Exception | None
+) -> None:
+    monkeypatch.setattr(ingest, "Share", Counted)
+    more: Deferred[None] = Deferred()
+    taking = World().start(Payload([LARGE, more, *([] if end is None else [end])]), ANYTHING)
+    assert Counted.count == 1
+    if end is None:
+        taking.cancel()
+    else:
+        more.callback(None)
+    assert taking.done
+    assert Counted.count == 0
 
 
 def small_batches(test: Callable[..., None]) -> Callable[..., None]:
