@@ -62,6 +62,7 @@ def test_a_body_must_not_pause_too_long_while_it_is_read() -> None:
     assert connection.output == b""
     connection.advance(11)
     assert connection.response().status == 408
+    assert connection.response().headers["connection"] == "close"
 
 
 def test_the_time_of_a_handler_is_its_own() -> None:
@@ -73,6 +74,30 @@ def test_the_time_of_a_handler_is_its_own() -> None:
     reading = Wait(recorder.last.body.read())
     connection.advance(11)
     assert isinstance(reading.failure, RequestTimeout)
+
+
+def test_so_is_the_time_between_two_reads() -> None:
+    recorder = Recorder()
+    connection = Connection(recorder, LIMITS)
+    connection.send(head("PUT", "/", "Content-Length: 3"))
+    reading = Wait(recorder.last.body.read())
+    connection.send(b"a")
+    assert reading.value == b"a"
+    connection.advance(1000)
+    connection.send(b"bc")
+    assert Wait(recorder.last.body.read()).value == b"bc"
+
+
+def test_what_a_body_failed_of_is_said_by_every_later_read() -> None:
+    recorder = Recorder()
+    connection = Connection(recorder, LIMITS)
+    connection.send(head("PUT", "/", "Content-Length: 3"))
+    body = recorder.last.body
+    reading = Wait(body.read())
+    connection.advance(11)
+    connection.sever()
+    assert isinstance(reading.failure, RequestTimeout)
+    assert isinstance(Wait(body.read()).failure, RequestTimeout)
 
 
 def test_a_rest_that_does_not_come_ends_the_connection() -> None:
