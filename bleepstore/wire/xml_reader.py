@@ -1,12 +1,14 @@
 """XML of clients → a small immutable tree, on expat, with nothing that XML can be abused for.
 
-No document type, hence no entities but the five and character references, nothing external;
-bounded depth and number of elements.  The caller bounds the size.  Namespaces are accepted and
-dropped: S3 takes its own, none, and others alike.
+No document type, hence no entities but the five and character references, nothing external; bounded
+depth, number of elements and attributes, and length of each tag with the text behind it.  The
+caller bounds the size.  Namespaces are accepted and dropped: S3 takes its own, none, and others
+alike.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from xml.parsers import expat
 
@@ -22,6 +24,14 @@ MAX_COMPLETE_BODY = 4 * 1024 * 1024
 
 MAX_DEPTH = 8
 MAX_ELEMENTS = 100_000
+
+MAX_PIECE = 16 * 1024
+"""Bytes of a tag with the text behind it: expat reads a tag with all its attributes before it can
+be stopped, and they cost more than anything else.  A key of 1,024 bytes has some 7,000 at most, as
+character references."""
+
+# No tag has "<" in it, not even in an attribute (XML 1.0, section 3.1).
+_PIECES = re.compile(rb"(?:[^<]{0,%d}+<)*+[^<]{0,%d}+" % (MAX_PIECE, MAX_PIECE))
 
 
 class Element(Struct, frozen=True):
@@ -41,11 +51,13 @@ def parse_xml(body: bytes, root: str, elements: int = MAX_ELEMENTS) -> Element:
     """Read a document.
 
     :param root: the local name its root must have.
-    :param elements: how many there may be: each costs more than a microsecond, and documents are
-        read before their requests are authorised.
+    :param elements: how many there may be, with their attributes: each costs more than a
+        microsecond, and documents are read before their requests are authorised.
     :raises MalformedXML: not well-formed XML in UTF-8 or UTF-16, a document type, too deep, too
-        many elements, another root.
+        many elements, too long a tag, another root.
     """
+    if len(body) > MAX_PIECE and _PIECES.fullmatch(body) is None:
+        raise MalformedXML
     builder = _Builder(elements)
     # The encoding is fixed (a byte order mark may still say UTF-16): whatever a declaration
     # says, no codec of Python is ever looked up.
@@ -74,7 +86,7 @@ class _Builder:
         self._open: list[tuple[str, list[str], list[Element], dict[str, str]]] = []
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        self._left -= 1
+        self._left -= 1 + len(attributes)
         if self._left < 0 or len(self._open) >= MAX_DEPTH:
             raise MalformedXML
         if attributes:

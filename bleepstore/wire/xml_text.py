@@ -16,18 +16,16 @@ NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 _SPECIAL = re.compile('[&<>"\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]')
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
+_CONTROLS = [chr(code) for code in (*range(0x09), *range(0x0B, 0x20), 0xFFFE, 0xFFFF)]
+_SURROGATES = [chr(code) for code in range(0xD800, 0xE000)]
+"""No characters at all; they cannot be encoded either."""
 
-
-def _reference(match: re.Match[str]) -> str:
-    character = match[0]
-    if "\ud800" <= character <= "\udfff":  # no character at all; it cannot be encoded either
-        return "\ufffd"
-    return _ENTITIES.get(character) or f"&#x{ord(character):x};"
-
-
-def _stand_in(match: re.Match[str]) -> str:
-    character = match[0]
-    return _reference(match) if character in _ENTITIES or character == "\r" else "\ufffd"
+_REFERENCES = str.maketrans(
+    dict.fromkeys(_SURROGATES, "\ufffd") | {c: f"&#x{ord(c):x};" for c in _CONTROLS} | _ENTITIES
+)
+_STAND_INS = str.maketrans(
+    dict.fromkeys([*_CONTROLS, *_SURROGATES], "\ufffd") | {"\r": "&#xd;"} | _ENTITIES
+)
 
 
 def escaped(text: str) -> str:
@@ -38,7 +36,7 @@ def escaped(text: str) -> str:
     """
     if text.isalnum() and text.isascii():
         return text
-    return _SPECIAL.sub(_reference, text)
+    return text.translate(_REFERENCES) if _SPECIAL.search(text) else text
 
 
 def readable(text: str) -> str:
@@ -49,7 +47,7 @@ def readable(text: str) -> str:
     """
     if text.isalnum() and text.isascii():
         return text
-    return _SPECIAL.sub(_stand_in, text)
+    return text.translate(_STAND_INS) if _SPECIAL.search(text) else text
 
 
 def document(root: str, content: str) -> bytes:

@@ -338,6 +338,33 @@ def test_depth_and_number_of_elements_are_bounded() -> None:
         parse_xml(b"<a><b/><b/></a>", "a", 2)
 
 
+def test_attributes_are_bounded_as_elements_are() -> None:
+    """Each costs as much, and nothing that S3 defines has more than one."""
+    assert len(parse_xml(b'<a b="" c=""/>', "a", 3).attributes) == 2
+    with pytest.raises(errors.MalformedXML):
+        parse_xml(b'<a b="" c="" d=""/>', "a", 3)
+
+
+def test_a_tag_is_refused_that_is_too_long_to_be_read_before_it_is_judged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def padded(size: int) -> bytes:
+        return b"<a>" * 3 + b"</a" + b" " * (size - 3) + b"></a></a>"
+
+    assert len(parse_xml(padded(xml_reader.MAX_PIECE), "a").children) == 1
+    monkeypatch.setattr(xml_reader.expat, "ParserCreate", None)
+    with pytest.raises(errors.MalformedXML):
+        parse_xml(padded(xml_reader.MAX_PIECE + 1), "a")
+    with pytest.raises(errors.MalformedXML):
+        parse_xml(b"<a>" * 20_000 + b" " * xml_reader.MAX_PIECE, "a")
+
+
+def test_the_longest_key_is_not_too_long_for_a_tag() -> None:
+    body = b"<Delete><Object><Key>" + b"&#x10ffff;" * 1024 + b"</Key></Object></Delete>"
+    assert len(parse_delete(body).targets[0].key) == 1024
+    assert len(parse_delete(body.replace(b"<Object>", b"\n" * 9_000 + b"<Object>")).targets) == 1
+
+
 @pytest.mark.parametrize(
     ("parse", "root", "most"),
     [
