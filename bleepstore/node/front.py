@@ -71,7 +71,9 @@ def build_front(
         router=router,
         authentication=Authentication(store.accounts, server.region, config.auth.enabled),
         groups=endpoint_groups(store, server.region, reactor),
-        pages=SystemPages(router, health, metrics, metadata.totals, openapi_document),
+        pages=SystemPages(
+            router, health, metrics.scrapes(reactor, metadata.totals), openapi_document
+        ),
         instruments=Instruments(metrics, access_log),
         seed=int.from_bytes(dice(8), "big"),
     )

@@ -15,8 +15,11 @@ from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from twisted.internet.interfaces import IReactorTime
+
 from bleepstore.interfaces.metadata import Totals
 from bleepstore.observability.families import Distribution, Family
+from bleepstore.observability.scrapes import Scrapes
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -157,6 +160,15 @@ class Metrics:
                 outcome = (operation, not failed)
                 self._operations[outcome] = self._operations.get(outcome, 0) + 1
         self._finished.clear()
+
+    def scrapes(
+        self, clock: IReactorTime, totals: Callable[[], Awaitable[Totals]]
+    ) -> Scrapes | None:
+        """For those who ask for the text; None if nothing is counted.
+
+        :param totals: as :meth:`exposition`.
+        """
+        return Scrapes(clock, lambda: self.exposition(totals)) if self.enabled else None
 
     async def exposition(self, totals: Callable[[], Awaitable[Totals]]) -> bytes:
         """The text of all metrics.

@@ -6,7 +6,7 @@ their exact path, in path style only: ``/health`` of a bucket's own host is that
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from importlib.resources import files
 
 from klein import Klein
@@ -14,9 +14,9 @@ from msgspec import Struct
 
 from bleepstore.errors import MethodNotAllowed, NoSuchKey, StoreError
 from bleepstore.interfaces.http import Header, IHttpRequest
-from bleepstore.interfaces.metadata import Totals
 from bleepstore.observability.health import STATIC_JSON, Health, HealthReport
-from bleepstore.observability.metrics import CONTENT_TYPE, Metrics
+from bleepstore.observability.metrics import CONTENT_TYPE
+from bleepstore.observability.scrapes import Scrapes
 from bleepstore.s3.call import XML, Call
 from bleepstore.s3.serving import Endpoint, endpoint_of
 from bleepstore.wire.errors import RETRY_AFTER
@@ -52,7 +52,7 @@ class SystemPages:
     """The pages and their endpoints.
 
     :param health: None with ``observability.health_check: false``.
-    :param totals: how much the store holds, for the metrics.
+    :param scrapes: of the metrics; None with ``observability.metrics: false``.
     :param document: makes the OpenAPI document; called once, when it is first asked for.
     """
 
@@ -62,14 +62,12 @@ class SystemPages:
         self,
         router: Router,
         health: Health | None,
-        metrics: Metrics,
-        totals: Callable[[], Awaitable[Totals]],
+        scrapes: Scrapes | None,
         document: Callable[[], bytes],
     ) -> None:
         self._router = router
         self._health = health
-        self._metrics = metrics
-        self._totals = totals
+        self._scrapes = scrapes
         self._make_document = document
         self._document = b""
         app = self.app
@@ -125,9 +123,9 @@ class SystemPages:
 
     @app.route("/metrics", methods=_METHODS)
     async def metrics(self, request: IHttpRequest, call: Call) -> None:
-        if not self._metrics.enabled:
+        if self._scrapes is None:
             raise _absent()
-        text = await self._metrics.exposition(self._totals)
+        text = await self._scrapes.text()
         call.respond(200, ((b"Content-Type", CONTENT_TYPE), _NO_STORE), text)
 
     @app.route("/openapi.json", methods=_METHODS)

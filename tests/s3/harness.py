@@ -292,8 +292,7 @@ class Server:
             pages=SystemPages(
                 router,
                 Health(self.clock, checks) if health else None,
-                self.metrics,
-                self.metadata.totals,
+                self.metrics.scrapes(self.clock, self.metadata.totals),
                 openapi_document,
             ),
             instruments=Instruments(
