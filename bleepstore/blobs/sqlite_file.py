@@ -21,7 +21,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Lock
 
 from twisted.logger import Logger
@@ -67,6 +67,7 @@ class Database:
     def __init__(self, path: str) -> None:
         self._path = os.path.abspath(path)
         make_directories(os.path.dirname(self._path))
+        _create(self._path)
         self._readers: list[sqlite3.Connection] = []
         self._lock = Lock()
         self._open = True
@@ -285,6 +286,12 @@ class Database:
                 self._readers.append(connection)
                 return
         connection.close()
+
+
+def _create(path: str) -> None:
+    """Make an empty file, for its owner alone; SQLite gives its others the mode of this one."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
 
 
 def _configure(connection: sqlite3.Connection) -> None:

@@ -59,7 +59,6 @@ from bleepstore.model.commands import (
 from bleepstore.model.intents import Intent
 from bleepstore.model.locators import Locator, parse_locator
 from bleepstore.model.objects import (
-    Description,
     Extent,
     Manifest,
     ObjectVersion,
@@ -68,6 +67,7 @@ from bleepstore.model.objects import (
 )
 from bleepstore.objectstore.foreign import Foreign, is_same, locator_at
 from bleepstore.objectstore.ids import Ids
+from bleepstore.objectstore.placing import native_of, part_turn, placement_of, upload_turn
 from bleepstore.objectstore.publishing import Publisher
 from bleepstore.objectstore.requests import Claims
 from bleepstore.objectstore.settling import Final, Settling, locator_of
@@ -147,7 +147,7 @@ class InPlacePublisher(Publisher):
         (source,) = manifest.extents
         blob_id = self._ids.native_id()
         await self._store.stage_copy(
-            blob_id, source, _placement(command, version.size, command.description)
+            blob_id, source, placement_of(command, version.size, command.description)
         )
         final = PutObject(
             at=command.at,
@@ -193,14 +193,14 @@ class InPlacePublisher(Publisher):
             async with self._part_turn(command):
                 placed = await self._made(
                     command,
-                    self._store.copy_part(blob_id, _native(upload), command.number, source),
+                    self._store.copy_part(blob_id, native_of(upload), command.number, source),
                 )
                 await self._commit_part(command, placed)
             return
         writer = await self._store.create(
             blob_id,
             Placement(
-                command.bucket, command.key, "", 0, upload=_native(upload), part=command.number
+                command.bucket, command.key, "", 0, upload=native_of(upload), part=command.number
             ),
         )
         await writer.finish()
@@ -387,7 +387,7 @@ class InPlacePublisher(Publisher):
     async def _create_upload(self, command: CreateUpload, _: Sequence[Extent]) -> Result:
         upload = command.upload
         native = await self._store.begin_upload(
-            self._ids.native_id(), _placement(upload, -1, upload.description)
+            self._ids.native_id(), placement_of(upload, -1, upload.description)
         )
         try:
             return await self._metadata.submit(
@@ -405,7 +405,7 @@ class InPlacePublisher(Publisher):
     async def _part_turn(self, command: PutPart) -> AsyncIterator[None]:
         """The turn of a part, with nothing pending that may be made of the one before."""
         name = self._store.name_of(command.bucket, command.key)
-        async with self._turns.of(_part_turn(command.upload_id, command.number)):
+        async with self._turns.of(part_turn(command.upload_id, command.number)):
             if command.upload_id in self._settling.pending.get(name, ()):
                 async with self._turn(name):
                     pass
@@ -419,7 +419,7 @@ class InPlacePublisher(Publisher):
         try:
             return await making
         except InternalError:
-            async with self._turns.of(_upload_turn(command.upload_id)):
+            async with self._turns.of(upload_turn(command.upload_id)):
                 await self._metadata.get_upload(command.bucket, command.key, command.upload_id)
             raise
 
@@ -441,11 +441,11 @@ class InPlacePublisher(Publisher):
     async def _complete(self, command: CompleteUpload, _: Sequence[Extent]) -> Result:
         name = self._store.name_of(command.bucket, command.key)
         upload_id = command.upload_id
-        named = [_part_turn(upload_id, part.number) for part in command.parts]
+        named = [part_turn(upload_id, part.number) for part in command.parts]
         # Turns of a part, of an upload, of a key: whoever wants several takes them in this order.
         async with (
             self._turns.of_all(named),
-            self._turns.of(_upload_turn(upload_id)),
+            self._turns.of(upload_turn(upload_id)),
             self._turn(name),
         ):
             try:
@@ -458,7 +458,7 @@ class InPlacePublisher(Publisher):
             parts = [part async for part in self._parts(upload) if part.number in wanted]
             size = sum(extent.length for part in parts for extent in part.extents)
             blob_id = await self._store.stage_parts(
-                _native(upload), parts, _placement(upload, size, upload.description)
+                native_of(upload), parts, placement_of(upload, size, upload.description)
             )
             return await self._publish(
                 Intent(
@@ -493,32 +493,3 @@ class InPlacePublisher(Publisher):
         async with self._turns.of(name):
             await self._settling.settle(name)
             yield
-
-
-def _placement(named: CopyObject | Upload, size: int, description: Description) -> Placement:
-    return Placement(
-        named.bucket,
-        named.key,
-        description.headers.get("content-type", ""),
-        size,
-        description,
-    )
-
-
-def _native(upload: Upload) -> str:
-    """:raises InternalError: it was begun while the bytes were kept elsewhere."""
-    if not upload.native:
-        raise InternalError(f"upload {upload.upload_id} is not in the cloud")
-    return upload.native
-
-
-def _upload_turn(upload_id: str) -> str:
-    """Had while an upload is completed."""
-    return f"\0{upload_id}"
-
-
-def _part_turn(upload_id: str, number: int) -> str:
-    """Parts of one number follow each other: the last one that the cloud has must be the last
-    one that is committed.  Nor may one be replaced while an object is made of it, which would have
-    the bytes of one and the ETag of the other.  No object's name has this form."""
-    return f"\0{upload_id} {number}"

@@ -40,6 +40,14 @@ def rows(path: Path, query: str) -> list[tuple[object, ...]]:
         connection.close()
 
 
+def test_the_file_is_made_for_its_owner_alone(path: Path) -> None:
+    store = SqliteBlobStore(str(path), ImmediateThreads())
+    for made in path.parent.iterdir():
+        assert made.stat().st_mode & 0o777 == 0o600, made
+    stopping = start(store.stop())
+    assert stopping.called
+
+
 def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
     path.write_bytes(b"a letter to my aunt" * 1000)
     with pytest.raises(UnusableStore, match="no database"):
