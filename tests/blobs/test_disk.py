@@ -124,6 +124,7 @@ def test_a_replaced_file_is_the_old_or_the_new_one(
     path = tmp_path / "file"
     replace_file(str(path), [b"old ", b"one"])
     assert path.read_bytes() == b"old one"
+    assert path.stat().st_mode & 0o777 == 0o600
     order: list[str] = []
     sizes: list[int] = []
     real_rename, real_fsync = os.rename, os.fsync

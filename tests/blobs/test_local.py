@@ -44,7 +44,12 @@ def test_the_layout_is_as_documented(world: World, root: Path) -> None:
     world.put("0000002a-00012345", b"bytes and nothing else")
     blob = root / "0000002a/00012/0000002a-00012345"
     assert blob.read_bytes() == b"bytes and nothing else"
-    for made, mode in ((blob, 0o600), (blob.parent, 0o700), (blob.parent.parent, 0o700)):
+    for made, mode in (
+        (root / "bleepstore-blobs", 0o600),
+        (blob, 0o600),
+        (blob.parent, 0o700),
+        (blob.parent.parent, 0o700),
+    ):
         assert made.stat().st_mode & 0o777 == mode
     assert (root / "bleepstore-blobs").read_bytes() == b"BleepStore blobs in files, format 1\n"
 
@@ -77,8 +82,10 @@ def test_a_crash_before_the_marker_was_written_is_no_obstacle(root: Path) -> Non
 
 
 def test_a_second_node_on_the_same_root_is_refused(world: World, root: Path) -> None:
+    before = open_files()
     with pytest.raises(UnusableStore, match="in use by another process"):
         LocalBlobStore(str(root), ImmediateThreads())
+    assert open_files() == before
     world.run(world.store.stop())
     second = LocalBlobStore(str(root), ImmediateThreads())
     with pytest.raises(UnusableStore, match="in use"):
@@ -98,15 +105,30 @@ def test_check_fails_when_the_root_has_gone_or_was_replaced(world: World, root: 
         world.run(world.store.check())
 
 
+class ReadOnly:
+    """What ``statvfs`` tells of a mount that cannot be written."""
+
+    f_flag = os.ST_RDONLY | os.statvfs("/").f_flag
+
+
 def test_check_fails_on_a_read_only_mount(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = os.statvfs
-
-    class ReadOnly:
-        f_flag = os.ST_RDONLY | real("/").f_flag
-
     monkeypatch.setattr(os, "statvfs", lambda path: ReadOnly)
     with pytest.raises(UnusableStore, match="read-only"):
         world.run(world.store.check())
+
+
+def test_a_root_that_cannot_be_written_is_refused_and_let_go_of(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root.mkdir()
+    before = open_files()
+    for name, answer, said in (("statvfs", ReadOnly, "read-only"), ("access", False, "writable")):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, name, lambda *_, answer=answer: answer)
+            with pytest.raises(UnusableStore, match=said):
+                LocalBlobStore(str(root), ImmediateThreads())
+        assert open_files() == before
+    LocalBlobStore(str(root), ImmediateThreads())
 
 
 @pytest.mark.parametrize(
