@@ -3,6 +3,7 @@ loss is found out."""
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import resource
@@ -15,10 +16,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from awscrt.checksums import crc32c
 from twisted.internet.defer import Deferred
 
+from bleepstore.cluster.log_file import _checksum_of
 from bleepstore.cluster.log_store import ON_REACTOR, UNIT, SqliteLog
 from bleepstore.cluster.unusable import DamagedLog, UnusableLog
+from bleepstore.cluster.witness import Witness
 from bleepstore.interfaces.threads import IThreads
 from bleepstore.raft.effects import HardState, Persist
 from bleepstore.raft.messages import Entry, SnapshotMark
@@ -30,6 +34,7 @@ from tests.streams.turns import HeldThreads, start
 PAGE = 4096
 FRAME = PAGE + 24
 HEADER = 32
+NORMAL, FULL = 1, 2  # of PRAGMA synchronous
 
 
 @pytest.fixture
@@ -217,6 +222,10 @@ def test_a_flipped_byte_of_the_database_is_found_out_or_means_nothing(
         ("INSERT INTO entries SELECT 10, term, kind, checksum, data FROM entries WHERE number = 9",
          "entry 10 does not match"),
         ("UPDATE record SET data = x'00'", "its record does not match its checksum"),
+        (f"UPDATE record SET data = x'00', checksum = {crc32c(bytes(1))}",
+         "its record cannot be read"),
+        (f"UPDATE entries SET term = 2, checksum = {_checksum_of(Entry(5, 2, data=b'x'))},"
+         " data = x'78' WHERE number = 5", "entry 6 has term 1"),
         ("DELETE FROM record", "its record is missing"),
     ],
 )  # fmt: skip
@@ -251,6 +260,18 @@ def test_values_that_the_tables_do_not_allow_are_damage(
         opened(tmp_path, turns)
 
 
+def test_a_page_that_sqlite_cannot_read_is_damage(tmp_path: Path, turns: Turns) -> None:
+    log = opened(tmp_path, turns)
+    turns.run(log.save(Persist(1, None, entries(1, 60, size=700))))
+    close(log, turns)
+    path = tmp_path / "raft.db"
+    whole = bytearray(path.read_bytes())
+    whole[-PAGE : 8 - PAGE] = b"\xff" * 8  # of the last leaf, its kind and where its cells begin
+    path.write_bytes(whole)
+    with pytest.raises(DamagedLog, match="malformed"):
+        opened(tmp_path, turns)
+
+
 def test_a_schema_that_cannot_be_quoted_is_damage(tmp_path: Path, turns: Turns) -> None:
     """SQLite's message repeats it, and Python cannot decode that."""
     close(opened(tmp_path, turns), turns)
@@ -271,6 +292,11 @@ def test_damage_that_comes_while_it_runs_is_found_when_it_is_read(
     assert list(log.entries(1, 5, ALL)) == list(entries(1, 5))
     with pytest.raises(DamagedLog, match="entry 5"):
         log.entries(1, 6, ALL)
+    with sqlite3.connect(tmp_path / "raft.db") as connection:
+        connection.execute("DELETE FROM entries WHERE number = 9")
+    connection.close()
+    with pytest.raises(DamagedLog, match="entry 9 is missing"):
+        log.entries(9, 10, ALL)
     close(log, turns)
 
 
@@ -300,14 +326,89 @@ def test_files_are_for_their_owner_alone_and_saves_are_synced_in_full(
     tmp_path: Path, turns: Turns
 ) -> None:
     log = opened(tmp_path / "new" / "raft", turns)
+
+    def synchronous() -> int:
+        ((found,),) = log._file._writer.execute("PRAGMA synchronous").fetchall()
+        return int(found)
+
+    assert synchronous() == FULL, "an incarnation is counted durably"
     turns.run(log.save(Persist(1, None, entries(1, 3))))
-    assert log._file._writer.execute("PRAGMA synchronous").fetchall() == [(2,)]
+    assert synchronous() == FULL
+    turns.run(log.compact(SnapshotMark(1, 1)))
+    assert synchronous() == NORMAL, "what a crash takes back of this is deleted again"
+    turns.run(log.save(Persist(2, None, entries(3, 4))))
+    assert synchronous() == FULL, "whatever was done since the last save"
+    for connection in (log._file._writer, log.checkpoints._connection):
+        assert connection.execute("PRAGMA wal_autocheckpoint").fetchall() == [(0,)]
     assert log._file._writer.execute("PRAGMA journal_mode").fetchall() == [("wal",)]
     directory = tmp_path / "new" / "raft"
     assert stat.S_IMODE(os.stat(directory).st_mode) == 0o700
     for name in ("raft.db", "raft.db-wal", "raft.db-shm", "raft.promised"):
         assert stat.S_IMODE(os.stat(directory / name).st_mode) == 0o600, name
     close(log, turns)
+
+
+def test_the_names_of_a_new_log_are_durable_before_it_promises_anything(
+    tmp_path: Path, turns: Turns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    close(opened(tmp_path / "new" / "raft", turns), turns)
+    directory = tmp_path / "new" / "raft"
+    above = [str(tmp_path), str(tmp_path / "new")]
+    assert synced == [*above, str(directory), str(directory / "raft.promised")]
+    del synced[:]
+    close(opened(directory, turns), turns)
+    assert synced == [str(directory / "raft.promised")]
+
+
+def test_a_start_that_cannot_write_ends_in_one_line(
+    tmp_path: Path, turns: Turns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(witness: Witness) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Witness, "sync", full)
+        with pytest.raises(UnusableLog, match=r"raft\.db cannot be written: .*No space left"):
+            opened(tmp_path, turns)
+    close(opened(tmp_path, turns), turns)
+
+
+def test_a_start_brings_what_the_page_cache_has_into_the_database(
+    tmp_path: Path, turns: Turns
+) -> None:
+    """After a sync that failed it may be there alone, and be called clean."""
+    log = opened(tmp_path / "raft", turns)
+    turns.run(log.save(Persist(1, None, entries(1, 31, size=5000))))
+    moment = Moment(tmp_path / "raft", tmp_path / "killed", log)
+    close(log, turns)
+    assert len(moment.wal) > 30 * 5000
+    log = opened(moment.directory, turns)
+    assert (moment.directory / "raft.db-wal").stat().st_size < 10 * FRAME
+    assert all_of(log) == list(entries(1, 31, size=5000))
+    close(log, turns)
+
+
+def test_a_transaction_that_sqlite_has_ended_is_no_promise(tmp_path: Path, turns: Turns) -> None:
+    """SQLite rolls back by itself after some failures, and ``Connection.commit`` is silent then."""
+    threads = HeldThreads()
+    log = held(tmp_path, turns, threads)
+    saving = start(log.save(Persist(1, None, entries(1, 3))))
+    log._file._writer.execute("ROLLBACK")
+    threads.go_on()
+    with pytest.raises(sqlite3.OperationalError, match="ended by SQLite"):
+        turns.result(saving)
+    assert log.last_index() == 0
+    stopping = start(log.stop())
+    threads.go_on()
+    assert stopping.called
 
 
 def test_what_is_no_log_of_this_version_is_refused_in_one_line(
