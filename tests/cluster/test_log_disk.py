@@ -27,6 +27,7 @@ from bleepstore.interfaces.threads import IThreads
 from bleepstore.raft.effects import HardState, Persist
 from bleepstore.raft.messages import Entry, SnapshotMark
 from bleepstore.streams.threads import ImmediateThreads
+from tests.contract.blobs import open_files
 from tests.contract.log_stores import ALL, entries
 from tests.contract.metadata_engines import Turns
 from tests.streams.turns import HeldThreads, start
@@ -621,6 +622,16 @@ def test_a_full_disk_loses_nothing_that_was_promised(tmp_path: Path) -> None:
         check=False,
     )
     assert done.stdout == "done\n", done.stderr
+
+
+def test_a_stopped_log_has_let_go_of_its_files(tmp_path: Path, turns: Turns) -> None:
+    before = open_files()
+    log = opened(tmp_path, turns)
+    assert open_files() != before
+    close(log, turns)
+    close(log, turns)
+    assert open_files() == before
+    assert sorted(os.listdir(tmp_path)) == ["raft.db", "raft.promised"], "nothing waits in a log"
 
 
 def test_a_stop_waits_for_the_save_under_way(tmp_path: Path, turns: Turns) -> None:
