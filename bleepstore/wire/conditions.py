@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from bleepstore import errors
 from bleepstore.model.conditions import ReadConditions, WriteConditions
 from bleepstore.wire.dates import parse_http_date
 from bleepstore.wire.headers import Headers, text_of, unsupported_header
@@ -63,11 +64,16 @@ def write_conditions(headers: Headers) -> WriteConditions | None:
     """
     _refuse_undecided(headers, _UNDECIDED_OF_WRITES)
     none_match = headers.get(b"if-none-match")
-    match = _if_match(headers)
     if none_match is None:
+        match = _if_match(headers)
         return None if match is None else WriteConditions(if_match=match)
-    if none_match != b"*" or match is not None:
-        raise unsupported_header("If-None-Match")
+    if b"if-match" in headers:
+        raise unsupported_header(
+            "If-Match,If-None-Match",
+            "Multiple conditional request headers present in the request",
+        )
+    if none_match != b"*":
+        raise _unsupported_value("If-None-Match")
     return WriteConditions(if_none_match=True)
 
 
@@ -92,5 +98,11 @@ def _if_match(headers: Headers) -> str | None:
         return None
     etags = etag_list(value)
     if len(etags) != 1:
-        raise unsupported_header("If-Match")
+        raise _unsupported_value("If-Match")
     return etags[0]
+
+
+def _unsupported_value(name: str) -> errors.NotImplemented:
+    return unsupported_header(
+        name, f"We don't accept the provided value of {name} header for this API"
+    )

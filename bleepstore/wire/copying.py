@@ -69,7 +69,7 @@ def parse_copy_source(value: bytes) -> CopySource:
             bucket, key = decode_text(raw_bucket), require_key(decode_bytes(raw_key))
         version = decode_text(raw_version)
     except InvalidURI:
-        raise invalid_header(_COPY_SOURCE, value, "Copy Source must be URL-encoded UTF-8") from None
+        raise invalid_header(_COPY_SOURCE, value, "Invalid copy source encoding.") from None
     if _BUCKET.fullmatch(bucket) is None:
         raise invalid_header(_COPY_SOURCE, value, "Invalid copy source bucket name")
     if not key:

@@ -97,10 +97,15 @@ def refuse_unsupported(headers: Headers) -> None:
             raise unsupported_header(name.decode())
 
 
-def unsupported_header(name: str) -> errors.NotImplemented:
-    """NotImplemented that names a header."""
+def unsupported_header(name: str, more: str = "") -> errors.NotImplemented:
+    """NotImplemented that names a header.
+
+    :param more: what is wrong with it, where S3 says so.
+    """
     return errors.NotImplemented(
-        "A header you provided implies functionality that is not implemented", Header=name
+        "A header you provided implies functionality that is not implemented",
+        Header=name,
+        **({"additionalMessage": more} if more else {}),
     )
 
 

@@ -21,7 +21,7 @@ from bleepstore.errors import (
     MethodNotAllowed,
 )
 from bleepstore.model.names import require_key
-from bleepstore.wire.headers import Headers
+from bleepstore.wire.headers import Headers, invalid_header
 from bleepstore.wire.operations import OPERATIONS, Level, Operation, resource_type
 from bleepstore.wire.presigned import with_hoisted
 from bleepstore.wire.urls import decode_bytes, decode_query, decode_text
@@ -82,6 +82,11 @@ _SUBRESOURCES = frozenset(row.subresource for row in OPERATIONS if row.subresour
 _SERVED = frozenset((row.level, row.subresource) for row in OPERATIONS if row.served)
 _COPY_OF = {_SELECTED[selector][0].name: rows[0] for selector, rows in _COPIES.items()}
 
+_NEVER_COPIES = frozenset(
+    {"GetObject", "HeadObject", "DeleteObject", "CompleteMultipartUpload", "AbortMultipartUpload"}
+)
+"""Operations at which S3 refuses ``x-amz-copy-source``; the others pass over it."""
+
 _WRITES = frozenset({b"PUT", b"POST", b"DELETE"})
 _HARMLESS = frozenset({"versionId", "partNumber", "x-id"})
 """Names that may stand in a write's query without a value and select nothing."""
@@ -112,8 +117,8 @@ class Router:
         :raises InvalidURI: bad percent-encoding, not UTF-8, or no target of HTTP.
         :raises KeyTooLongError: the key is over 1,024 bytes.
         :raises InvalidBucketName: path style with an empty bucket before a key.
-        :raises InvalidArgument: conflicting sub-resources, a part number without an upload, or a
-            version id without a key.
+        :raises InvalidArgument: conflicting sub-resources, a part number without an upload, a
+            version id without a key, or a copy source where nothing is copied.
         :raises InvalidRequest: a part number without a key.
         :raises MethodNotAllowed: with ``Method`` and ``ResourceType``.
         :raises AccessForbidden: a CORS preflight; no bucket has CORS here.
@@ -151,6 +156,12 @@ class Router:
         if operation is None:
             raise _refused_method(level, _subresource(query), method, headers)
         if b"x-amz-copy-source" in headers:
+            if operation.name in _NEVER_COPIES:
+                raise invalid_header(
+                    b"x-amz-copy-source",
+                    headers[b"x-amz-copy-source"],
+                    "You can only specify a copy source header for copy requests.",
+                )
             operation = _COPY_OF.get(operation.name, operation)
         return Route(operation, bucket, key, query, headers, by_host)
 

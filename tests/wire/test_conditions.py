@@ -18,6 +18,7 @@ from bleepstore.wire.conditions import (
 
 DATE = b"Sun, 06 Nov 1994 08:49:37 GMT"
 TIME = 784_111_777_000
+VALUE = "We don't accept the provided value of"
 
 
 @pytest.mark.parametrize(
@@ -71,28 +72,37 @@ def test_write_conditions() -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "name"),
+    ("headers", "name", "more"),
     [
-        ({b"if-none-match": b'"a"'}, "If-None-Match"),
-        ({b"if-none-match": b""}, "If-None-Match"),
-        ({b"if-none-match": b"*", b"if-match": b"a"}, "If-None-Match"),
-        ({b"if-match": b"a, b"}, "If-Match"),
-        ({b"if-match": b""}, "If-Match"),
-        ({b"if-modified-since": DATE}, "If-Modified-Since"),
-        ({b"if-match": b"a", b"if-unmodified-since": b"yesterday"}, "If-Unmodified-Since"),
+        ({b"if-none-match": b'"a"'}, "If-None-Match", VALUE),
+        ({b"if-none-match": b""}, "If-None-Match", VALUE),
+        ({b"if-none-match": b"*", b"if-match": b"a"}, "If-Match,If-None-Match", "Multiple"),
+        ({b"if-none-match": b"a", b"if-match": b""}, "If-Match,If-None-Match", "Multiple"),
+        ({b"if-match": b"a, b"}, "If-Match", VALUE),
+        ({b"if-match": b""}, "If-Match", VALUE),
+        ({b"if-modified-since": DATE}, "If-Modified-Since", ""),
+        ({b"if-match": b"a", b"if-unmodified-since": b"yesterday"}, "If-Unmodified-Since", ""),
     ],
 )
-def test_write_conditions_that_s3_does_not_have(headers: dict[bytes, bytes], name: str) -> None:
+def test_write_conditions_that_s3_does_not_have(
+    headers: dict[bytes, bytes], name: str, more: str
+) -> None:
     with pytest.raises(errors.NotImplemented) as caught:
         write_conditions(headers)
-    assert caught.value.details == {"Header": name}
+    assert caught.value.details["Header"] == name
+    assert caught.value.details.get("additionalMessage", "").startswith(more)
+    assert ("additionalMessage" in caught.value.details) is bool(more)
 
 
 def test_a_delete_takes_one_etag() -> None:
     assert delete_condition({}) is None
     assert delete_condition({b"if-match": b'"a"'}) == "a"
-    with pytest.raises(errors.NotImplemented):
+    with pytest.raises(errors.NotImplemented) as caught:
         delete_condition({b"if-match": b'"a", "b"'})
+    assert caught.value.details == {
+        "Header": "If-Match",
+        "additionalMessage": "We don't accept the provided value of If-Match header for this API",
+    }
 
 
 @pytest.mark.parametrize("name", ["If-None-Match", "If-Modified-Since", "If-Unmodified-Since"])

@@ -58,6 +58,12 @@ def test_a_source_without_a_bucket_is_told_so(value: bytes) -> None:
         parse_copy_source(value)
 
 
+@pytest.mark.parametrize("value", [b"b/%zz", b"b/%ff", b"%zz", b"%2fb%2f%ff"])
+def test_a_source_of_another_encoding_is_told_so(value: bytes) -> None:
+    with pytest.raises(errors.InvalidArgument, match=r"Invalid copy source encoding\."):
+        parse_copy_source(value)
+
+
 @pytest.mark.parametrize("value", [b"b", b"/b/", b"b/?versionId=null"])
 def test_a_source_without_a_key_is_told_so(value: bytes) -> None:
     with pytest.raises(errors.InvalidArgument, match="Invalid copy source object key"):

@@ -278,8 +278,18 @@ def test_any_other_list_type_is_the_first(value: str) -> None:
 
 def test_the_copy_header_selects_only_copies() -> None:
     assert route("PUT", "/b/k", x_amz_copy_source="/a/b").operation.name == "CopyObject"
-    assert route("GET", "/b/k", x_amz_copy_source="/a/b").operation.name == "GetObject"
     assert route("PUT", "/b/k?acl", x_amz_copy_source="/a/b").operation.name == "PutObjectAcl"
+    assert route("GET", "/b", x_amz_copy_source="/a/b").operation.name == "ListObjects"
+
+
+@pytest.mark.parametrize(
+    ("method", "query"),
+    [("GET", ""), ("HEAD", ""), ("DELETE", ""), ("POST", "?uploadId=u"), ("DELETE", "?uploadId=u")],
+)
+def test_the_copy_header_is_refused_where_nothing_is_copied(method: str, query: str) -> None:
+    with pytest.raises(errors.InvalidArgument, match="only specify a copy source header") as caught:
+        route(method, "/b/k" + query, x_amz_copy_source="/a/b")
+    assert caught.value.details == {"ArgumentName": "x-amz-copy-source", "ArgumentValue": "/a/b"}
 
 
 def test_a_presigned_copy_carries_its_source_in_the_query() -> None:
