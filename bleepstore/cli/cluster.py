@@ -75,7 +75,8 @@ def ask(path: str, request: Mapping[str, str], timeout: float) -> Any:
         except TimeoutError:
             raise Refused(f"no answer within {timeout:g} seconds; it may still be done") from None
         except OSError as error:
-            raise Refused(f"no node listens on {path}: {error.strerror or error}") from None
+            where = os.path.abspath(path)
+            raise Refused(f"no node listens on {where}: {error.strerror or error}") from None
     if not line.endswith(b"\n"):
         raise Refused("the node ended before it answered; it may still be done")
     answer = msgspec.json.decode(line)

@@ -111,7 +111,8 @@ def _require_fit_to_begin(machine: IStateMachine, members: Members) -> None:
     if machine.applied_index():
         raise UnusableLog(
             f"the metadata is that of index {machine.applied_index()} of a log that is not in "
-            "cluster.data_dir: bring that back, or delete both to let this node join anew"
+            "cluster.data_dir: bring that back; or delete both, and let this node join anew; or, "
+            "if it is a backup, have its data by bleepstore cluster detach"
         )
     if len(members.nodes) > 1 and not machine.pristine():
         raise UnusableLog(

@@ -45,8 +45,9 @@ NOT_BEGUN = "The node waits for the other first members of its cluster."
 NO_MEMBER = "this node is a member of no cluster: ask one that is, by that node's configuration"
 
 LOST = (
-    "{error}. Its disk was lost or replaced, and with it what {node} had promised: remove it from "
-    "the cluster, set cluster.join in place of cluster.peers, and add it again"
+    "{node} is a member of its cluster with another log than this one. Its disk was lost or "
+    "replaced, and with it what it had promised: remove it from the cluster, set cluster.join in "
+    "place of cluster.peers, and add it again"
 )
 
 LATELY = 10.0
@@ -173,8 +174,8 @@ class Consensus:
             driver = await self._take_place(await founding.agree())
         except CancelledError:  # it stops
             pass
-        except LostLog as error:
-            self._around.on_fatal(LOST.format(node=self.node_id, error=error))
+        except LostLog:
+            self._around.on_fatal(LOST.format(node=self.node_id))
         except Exception as error:
             _log.failure("This node cannot begin a cluster")
             self._around.on_fatal(f"it cannot begin a cluster: {error}")

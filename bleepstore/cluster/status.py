@@ -83,7 +83,7 @@ def picture(
     :param heard: when each peer was last heard of, in seconds of the clock that gives ``now``.
     """
     members = raft.members
-    leader = members.get(raft.leader)
+    leader, own = members.get(raft.leader), members.get(node_id)
     peers = []
     for member in members.nodes:
         if member.id == node_id:
@@ -114,6 +114,7 @@ def picture(
         snapshot_term=snapshot.term,
         pending=pending,
         peers=tuple(peers),
+        address="" if own is None else own.address,
     )
 
 

@@ -33,6 +33,15 @@ class HostPort(NamedTuple):
             return False
 
 
+def is_address(host: str) -> bool:
+    """Whether a host is an address, and no name."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def parse_host_port(text: str) -> HostPort:
     """The parts of ``host:port`` or ``[IPv6]:port``.
 

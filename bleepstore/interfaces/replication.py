@@ -52,6 +52,7 @@ class ConsensusStatus(Struct, frozen=True, kw_only=True):
         member that does not vote, ``joining`` for a node that belongs to no cluster yet,
         ``founding`` for one that waits for the others with whom it is to begin one).
     :ivar leader: id of the known leader, empty while there is none.
+    :ivar address: at which the members call this node; empty while it is none.
     """
 
     cluster_id: str
@@ -68,6 +69,7 @@ class ConsensusStatus(Struct, frozen=True, kw_only=True):
     snapshot_term: int
     pending: int
     peers: tuple[PeerStatus, ...]
+    address: str = ""
 
 
 class IConsensus(Interface):

@@ -6,9 +6,14 @@ from collections.abc import Sequence
 from shlex import quote
 
 from bleepstore import __version__
-from bleepstore.config.addresses import parse_host_port
+from bleepstore.config.addresses import is_address, parse_host_port
 from bleepstore.config.refusals import is_loopback, uses_default_credentials
-from bleepstore.config.sections import DEFAULT_ACCESS_KEY, DEFAULT_SECRET_KEY, Config
+from bleepstore.config.sections import (
+    DEFAULT_ACCESS_KEY,
+    DEFAULT_SECRET_KEY,
+    ClusterConfig,
+    Config,
+)
 from bleepstore.interfaces.replication import ConsensusStatus
 
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
@@ -65,6 +70,12 @@ def cluster_warnings(config: Config, status: ConsensusStatus) -> list[str]:
         return found
     if status.role == "founding":
         return found  # the log says for whom it waits
+    if own := _moved(cluster, status.address):
+        found.append(
+            f"The members of the cluster call this node at {status.address}, and by its "
+            f"configuration it is at {own}: unless that one leads here as well, remove this node, "
+            f"and add it again: bleepstore cluster add {cluster.node_id} {own}"
+        )
     voters = 1 + sum(peer.voter for peer in status.peers)
     if voters == 1:
         found.append(
@@ -77,6 +88,18 @@ def cluster_warnings(config: Config, status: ConsensusStatus) -> list[str]:
             f"{(voters - 1) // 2}, and so would {voters - 1}."
         )
     return found
+
+
+def _moved(cluster: ClusterConfig, known: str) -> str:
+    """The address that the configuration gives this node, if it looks like another one than its
+    members know; names, wildcards and discovery lead anywhere."""
+    configured = parse_host_port(cluster.advertise_addr or cluster.bind_addr)
+    if not known or cluster.discovery != "static" or configured.is_wildcard:
+        return ""
+    members = parse_host_port(known)
+    named = not (is_address(configured.host) and is_address(members.host))
+    same = members == configured or (named and members.port == configured.port)
+    return "" if same else str(configured)
 
 
 def _metadata(config: Config) -> str:

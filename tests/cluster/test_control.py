@@ -326,7 +326,7 @@ def test_the_command_says_what_is_missing(
     config = tmp_path / "bleepstore.yaml"
     config.write_text("metadata: {engine: sqlite}\n")
     assert cluster.main(["status", "--config", str(config)], {}) == 1
-    assert "metadata.engine is not raft" in capsys.readouterr().err
+    assert "metadata.engine is sqlite, not raft: name the node's file" in capsys.readouterr().err
     assert cluster.main(["status", "--config", str(tmp_path / "none.yaml")], {}) == 1
     assert "none.yaml: cannot be read" in capsys.readouterr().err
     assert cluster.main(["status", "--socket", str(tmp_path / "none")], {}) == 1

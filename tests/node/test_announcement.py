@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+from msgspec import structs
+
 from bleepstore import __version__
 from bleepstore.config.load import load
 from bleepstore.config.sections import ClusterConfig, ClusterTlsConfig, Config, MetadataConfig
@@ -126,3 +129,28 @@ def test_plain_text_beyond_loopback_is_said() -> None:
     assert warning.startswith("Peers speak to this node in plain text at 0.0.0.0:9002: ")
     tls = ClusterTlsConfig(certificate="c", key="k", ca="a")
     assert cluster_warnings(clustered(bind_addr="0.0.0.0:9002", tls=tls), status) == []
+
+
+@pytest.mark.parametrize(
+    ("bound", "known", "said"),
+    [
+        ("127.0.0.1:9002", "127.0.0.1:9002", False),
+        ("127.0.0.1:9012", "127.0.0.1:9002", True),
+        ("127.0.0.2:9002", "127.0.0.1:9002", True),
+        ("127.0.0.1:9002", "node-1.example:9002", False),
+        ("localhost:9012", "node-1.example:9002", True),
+        ("0.0.0.0:9012", "127.0.0.1:9002", False),
+        ("127.0.0.1:9012", "", False),
+    ],
+)
+def test_a_node_that_others_call_at_another_address_is_told(
+    bound: str, known: str, said: bool
+) -> None:
+    status = structs.replace(seen_by("follower", ("b", True), ("c", True)), address=known)
+    tls = ClusterTlsConfig(certificate="c", key="k", ca="a")
+    found = cluster_warnings(clustered(bind_addr=bound, tls=tls), status)
+    assert [f"bleepstore cluster add node-1 {bound}" in warning for warning in found] == [
+        True
+    ] * said
+    discovered = clustered(bind_addr=bound, tls=tls, discovery="dns")
+    assert cluster_warnings(discovered, status) == []
