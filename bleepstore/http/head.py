@@ -146,16 +146,12 @@ class HeadParser:
         if method == b"CONNECT":
             raise errors.NotImplemented("This server is no proxy.")
         headers = self._split(head if target.isascii() else _without_target(head, match))
-        if len(headers) > self._max_headers:
-            raise RequestHeaderSectionTooLarge
-        authority = b"" if target.startswith(b"/") else _authority(target)
-        fields = dict(headers)
-        if len(fields) != len(headers):
-            fields = _joined(headers)
-        parsed = Head(method, target, 1 if version == b"1" else 0, headers, fields)
-        self._interpret(parsed)
-        if authority:
-            _replace_host(parsed, authority)
+        parsed = Head(method, target, 1 if version == b"1" else 0, headers, {})
+        try:
+            self._check(parsed)
+        except StoreError:
+            self._renew()  # it may expect the body of this request in the head of the next one
+            raise
         return parsed
 
     def _split(self, head: bytes) -> list[Header]:
@@ -178,6 +174,18 @@ class HeadParser:
 
     def _renew(self) -> None:
         self._llhttp = HttpRequestParser(self)
+
+    def _check(self, head: Head) -> None:
+        headers, target = head.headers, head.target
+        if len(headers) > self._max_headers:
+            raise RequestHeaderSectionTooLarge
+        authority = b"" if target.startswith(b"/") else _authority(target)
+        head.fields = dict(headers)
+        if len(head.fields) != len(headers):
+            head.fields = _joined(headers)
+        self._interpret(head)
+        if authority:
+            _replace_host(head, authority)
 
     def _interpret(self, head: Head) -> None:
         field = head.fields.get
@@ -205,7 +213,6 @@ class HeadParser:
             head.length = None
         elif length is not None:
             if not length.isdigit() or len(length) > 19:
-                self._renew()
                 raise BadRequest("Content-Length is malformed.")
             head.length = int(length)
             stale = stale or head.length > 0

@@ -116,6 +116,7 @@ def test_a_malformed_request_line_is_refused(line: bytes) -> None:
 def test_an_unknown_method_is_not_implemented(line: bytes) -> None:
     with pytest.raises(NotImplemented):
         parse(line=line)
+    assert PARSER.parse(SIMPLE).target == b"/"
 
 
 SMUGGLED = {
@@ -168,6 +169,53 @@ def test_ambiguous_framing_and_malformed_fields_are_refused(fields: list[bytes])
     assert PARSER.parse(SIMPLE).headers == [(b"host", b"a")]  # and the next head is unharmed
 
 
+class Tolerant:
+    """Stands in for llhttp: splits a head, and finds nothing wrong with it."""
+
+    def __init__(self, protocol: HeadParser) -> None:
+        self._protocol = protocol
+
+    def feed_data(self, head: bytes) -> None:
+        for line in head.split(b"\r\n")[1:-2]:
+            name, _, value = line.partition(b":")
+            self._protocol.on_header(name, value.lstrip(b" \t"))
+        self._protocol.on_headers_complete()
+
+
+@pytest.mark.parametrize("fields", SMUGGLED.values(), ids=SMUGGLED.keys())
+def test_they_are_refused_whatever_llhttp_tolerates(
+    fields: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bleepstore.http.head.HttpRequestParser", Tolerant)
+    parser = HeadParser(max_target=1000, max_head=1000, max_headers=100)
+    with pytest.raises(BadRequest):
+        parser.parse(b"\r\n".join((b"POST / HTTP/1.1", b"Host: a", *fields, b"", b"")))
+    assert parser.parse(SIMPLE).fields == {b"host": b"a"}
+
+
+@pytest.mark.parametrize(
+    "framing", [b"Content-Length: 500", b"Transfer-Encoding: chunked", b"Connection: close"]
+)
+@pytest.mark.parametrize(
+    ("line", "fields"),
+    [
+        (b"PUT / HTTP/1.1", []),
+        (b"PUT / HTTP/1.1", [b"Host: a/b"]),
+        (b"PUT / HTTP/1.1", [b"Host: a", b"Host: a"]),
+        (b"PUT / HTTP/1.1", [b"Host: a", *[b"X: 1"] * 100]),
+        (b"PUT http://u@b/ HTTP/1.1", [b"Host: a"]),
+        (b"PUT / HTTP/1.1", [b"Connection: upgrade", b"Upgrade: h2c"]),
+    ],
+)
+def test_the_body_of_a_refused_request_is_not_looked_for_in_the_next_head(
+    framing: bytes, line: bytes, fields: list[bytes]
+) -> None:
+    """One parser serves all connections: the next head is another client's."""
+    with pytest.raises(StoreError):
+        parse(framing, *fields, line=line, host=b"")
+    assert PARSER.parse(SIMPLE).headers == [(b"host", b"a")]
+
+
 @pytest.mark.parametrize(
     "host", [b"", b"Host: a b", b"Host: a,b", b"Host: a/b", b"Host: u@a", b"Host: a:x"]
 )
@@ -216,6 +264,7 @@ def test_an_upgrade_is_ignored() -> None:
 
 def test_framing_is_a_length_or_chunked() -> None:
     assert parse(b"Content-Length: 5", line=b"PUT / HTTP/1.1").length == 5
+    assert parse(b"Content-Length: " + b"9" * 19, line=b"PUT / HTTP/1.1").length == 10**19 - 1
     assert parse(b"Transfer-Encoding: Chunked", line=b"PUT / HTTP/1.1").length is None
     assert parse(b"Content-Length: 0", line=b"PUT / HTTP/1.1").length == 0
 
@@ -243,6 +292,15 @@ def test_limits(head: bytes) -> None:
     with pytest.raises(RequestHeaderSectionTooLarge):
         PARSER.parse(head)
     assert PARSER.parse(SIMPLE).target == b"/"
+
+
+@pytest.mark.parametrize("host", [b"a", b"a" * 300])
+def test_just_within_the_limits(host: bytes) -> None:
+    for target, fields in ((b"/" + b"a" * 16383, []), (b"/", [b"X: 1"] * 99)):
+        assert parse(*fields, line=b"GET %b HTTP/1.1" % target, host=b"Host: " + host)
+    rest = len(b"GET  HTTP/1.1\r\nHost: %b\r\nX: \r\n\r\n" % host)
+    head = parse(b"X: " + b"a" * (16384 - rest), line=b"GET /a HTTP/1.1", host=b"Host: " + host)
+    assert len(head.fields[b"x"]) == 16384 - rest
 
 
 @given(
