@@ -79,11 +79,13 @@ async def find_place(
     """
     place = _Place(log, machine, snapshots)
     untouched = _is_untouched(log)
+    if untouched and not log.identity.cluster_id:
+        _require_no_snapshot(snapshots)
     if _begins(log, members, name):
         await _begin(place, members, name, founders)
-    elif untouched:
+    elif untouched and not _is_of_the_newest(place):
         _require_nothing_to_lose(machine)
-    if not untouched or log.state().snapshot.index or machine.applied_index():
+    if not untouched or log.state().snapshot.index or snapshots.newest() is not None:
         await _reconcile(place)
     if not untouched:
         _require_meant(log, members, name)
@@ -140,6 +142,16 @@ async def _begin(place: _Place, members: Members, name: str, founders: Mapping[s
     await log.save(Persist(0, hard_state, restore=mark, commit=mark.index))
 
 
+def _require_no_snapshot(snapshots: ISnapshots) -> None:
+    """Whoever has one belongs to a cluster, and its log says to which."""
+    if (newest := snapshots.newest()) is not None:
+        raise UnusableLog(
+            f"cluster.data_dir has a snapshot ({newest[1]}), but not the log that it goes with: "
+            "bring that back, or empty cluster.data_dir and delete the metadata database to let "
+            "this node join anew"
+        )
+
+
 def _require_nothing_to_lose(machine: IStateMachine) -> None:
     """A node that joins is given the others' state in place of its own."""
     if machine.applied_index() or not machine.pristine():
@@ -147,6 +159,13 @@ def _require_nothing_to_lose(machine: IStateMachine) -> None:
             "this node is to join a cluster, but has metadata of its own, which it would lose: "
             "delete its metadata database first, or begin the cluster with this node"
         )
+
+
+def _is_of_the_newest(place: _Place) -> bool:
+    """Whether the state is that of the newest snapshot: it may be the first thing that a node is
+    given which joins, and the crash came before its log had anything at all."""
+    newest = place.snapshots.newest()
+    return newest is not None and newest[0].index == place.machine.applied_index()
 
 
 def _is_unfinished(place: _Place) -> bool:

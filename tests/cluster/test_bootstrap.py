@@ -195,6 +195,29 @@ def test_a_restore_that_was_broken_off_is_finished(place: Place, applied: int) -
     assert place.log.state().snapshot == SnapshotMark(40, 3, THREE)
 
 
+@pytest.mark.parametrize("applied", [0, 40])
+def test_a_restore_is_finished_also_where_it_was_the_first_that_a_node_was_told(
+    place: Place, applied: int
+) -> None:
+    """It has joined, and its log has neither a term nor an entry."""
+    place.turns.run(place.log.join("prod.00"))
+    place.snapshot(40, term=3)
+    place.machine.state.applied = applied
+    place.open()
+    place.find(Members(), "prod")
+    assert place.machine.applied_index() == 40
+    assert place.log.state().hard_state == HardState(3)
+    assert place.log.state().snapshot == SnapshotMark(40, 3, THREE)
+
+
+def test_a_snapshot_without_its_log_is_refused(place: Place) -> None:
+    """It may be of another cluster."""
+    place.snapshot(40)
+    for members in (Members(), ONE, THREE):
+        with pytest.raises(UnusableLog, match="but not the log that it goes with"):
+            place.find(members)
+
+
 def test_a_snapshot_that_was_only_kept_may_be_damaged(place: Place) -> None:
     place.find()
     place.save(5)
