@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from bleepstore.errors import ServiceUnavailable
 from bleepstore.raft.messages import Members
 from tests.sim.clients import pass_time
-from tests.sim.network import Weather
+from tests.sim.network import SNAPSHOT_TIMES, Weather
 from tests.sim.nodes import Node, Surroundings
 
 WEATHERS = (
@@ -45,6 +45,7 @@ class Faults:
         self._acts: dict[str, Callable[[], None]] = {
             "kill": self._kill,
             "power cut": self._power_cut,
+            "stop": lambda: self._some_node().stop(),
             "blackout": self._blackout,
             "pause": self._pause,
             "freeze the leader": self._freeze,
@@ -57,8 +58,10 @@ class Faults:
             "weather": self._weather,
             "slow disk": self._slow_disk,
             "full disk": self._full_disk,
+            "rot": self._rot,
             "transfer": self._transfer,
             "snapshot": self._snapshot,
+            "slow snapshots": self._slow_snapshots,
             "contested entry": lambda: self._launch(self._contested_entry()),
             "rival changes": lambda: self._launch(self._rival_changes()),
             "add": self._add,
@@ -84,6 +87,7 @@ class Faults:
         self._reigns = False
         self._around.network.heal()
         self._around.network.weather = Weather()
+        self._around.network.snapshot_time = SNAPSHOT_TIMES[0]
         for node in self._around.nodes.values():
             node.disk.full = False
             node.disk.slowness = 1.0
@@ -202,6 +206,11 @@ class Faults:
         self._around.network.weather = weather = self._dice.choice(WEATHERS)
         self._note(f"the network has {weather}")
 
+    def _slow_snapshots(self) -> None:
+        seconds = self._dice.choice(SNAPSHOT_TIMES)
+        self._around.network.snapshot_time = seconds
+        self._note(f"a snapshot takes {seconds} s to be sent")
+
     # -- disks
 
     def _slow_disk(self) -> None:
@@ -224,6 +233,15 @@ class Faults:
             node.start()
 
         self._later(4, recover)
+
+    def _rot(self) -> None:
+        """A snapshot is not what was written, which is found out when it is read.  Not one that is
+        taking the place of the state: a crash then would leave a node that must join anew."""
+        node = self._some_node()
+        newest = node.disk.snapshots.newest
+        if newest and node.core is not None and newest[0].index <= node.core.applied_index:
+            node.disk.snapshots.rot()
+            self._note(f"the snapshots of {node.id} rot")
 
     # -- operators
 

@@ -16,6 +16,7 @@ class SnapshotDisk:
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self.newest: tuple[SnapshotMark, str] | None = None
+        self._rotten: set[str] = set()
         self._names = count(1)
 
     def fresh(self) -> str:
@@ -27,6 +28,14 @@ class SnapshotDisk:
         path = self.fresh()
         self.files[path] = content
         return path
+
+    def rot(self) -> None:
+        """Change all that is there."""
+        self._rotten |= self.files.keys()
+
+    def is_rotten(self, path: str) -> bool:
+        """Whether a file is not what it was."""
+        return path in self._rotten
 
 
 @implementer(ISnapshots)
@@ -63,6 +72,11 @@ class MemorySnapshots:
     async def borrow(self) -> tuple[SnapshotMark, str] | None:
         """See ISnapshots."""
         newest = self._disk.newest
+        if newest is not None and self._disk.is_rotten(newest[1]):
+            self._disk.newest = None
+            if newest[1] not in self._borrowed:
+                self.discard(newest[1])
+            return None
         if newest is not None:
             self._borrowed.append(newest[1])
         return newest

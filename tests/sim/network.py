@@ -13,7 +13,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from bleepstore.cluster.peer_inbox import LEADING
@@ -60,6 +62,12 @@ class Weather:
 
 CALM = Weather()
 
+SNAPSHOT_TIMES = (0.2, 2.0, 6.0)
+"""Seconds that a snapshot takes; the first is usual."""
+
+SNAPSHOT_ANSWERS_LOST = 0.1
+"""Share of snapshots whose sender does not hear that they have arrived."""
+
 Logs = tuple[str, str]
 NOT_KNOWN = ("", "")
 
@@ -73,6 +81,7 @@ class Network:
         self._trace = trace
         self._stations: dict[str, SimulatedTransport] = {}
         self.weather = CALM
+        self.snapshot_time = SNAPSHOT_TIMES[0]
         self.cuts: Counter[tuple[str, str]] = Counter()
 
     def attach(self, station: SimulatedTransport) -> None:
@@ -118,6 +127,10 @@ class Network:
         """Let something else arrive after at least some seconds."""
         self._time.after(seconds + self._latency(), call)
 
+    def loses_the_answer(self) -> bool:
+        """Whether who has sent a snapshot hears nothing of its arrival."""
+        return self._dice.random() < SNAPSHOT_ANSWERS_LOST
+
     def station(self, node_id: str) -> SimulatedTransport | None:
         """The transport of a node that is alive."""
         station = self._stations.get(node_id)
@@ -155,6 +168,7 @@ class SimulatedTransport:
 
     :ivar node_id: whose it is.
     :ivar clock: the process's.
+    :ivar adopt: keeps durably to which cluster a node belongs that is to join one.
     """
 
     def __init__(
@@ -178,7 +192,9 @@ class SimulatedTransport:
         self._receiver: IReceiver | None = None
         self._peers: dict[str, str] = {}
         self._callers: dict[str, str] = {}
+        self._joining = False
         self.identity = Identity("", node_id)
+        self.adopt: Callable[[str], Awaitable[None]] | None = None
 
     async def start(self) -> None:
         """See IPart."""
@@ -222,10 +238,12 @@ class SimulatedTransport:
             self._network.send(self.node_id, to, message, (self.identity.log_id, theirs))
 
     def send_snapshot(self, to: str, term: int, mark: SnapshotMark, path: str) -> Awaitable[None]:
-        """See ITransport.  It takes a while, and fails if the network is cut then."""
+        """See ITransport.  It takes a while, and fails if the network is cut then, or, at times,
+        though it has arrived."""
         done: Deferred[None] = Deferred()
         if self.clock.running:
-            self._network.carry(0.2, lambda: self._finish(done, to, term, mark, path))
+            network = self._network
+            network.carry(network.snapshot_time, lambda: self._finish(done, to, term, mark, path))
         return done
 
     def statistics(self) -> Mapping[str, int]:
@@ -235,7 +253,7 @@ class SimulatedTransport:
     def arrived(self, sender: str, message: Message, log: str) -> None:
         """A message has come through, of one who has this log."""
         self._callers[sender] = log
-        if self._receiver is not None:
+        if self._receiver is not None and self._has_joined(sender):
             self._receiver.received(sender, message)
 
     def lost(self, peer: str) -> None:
@@ -247,9 +265,29 @@ class SimulatedTransport:
         self, sender: str, term: int, mark: SnapshotMark, path: str, log: str
     ) -> None:
         """A whole snapshot has come through, of one who has this log."""
-        if self._receiver is not None:
+        if self._receiver is not None and self._has_joined(sender):
             self._callers[sender] = log
             self._receiver.snapshot_received(sender, term, mark, path)
+
+    def _has_joined(self, sender: str) -> bool:
+        """Whether it belongs to a cluster.  Otherwise it joins that of the first who calls, and
+        listens to nobody until that is durable."""
+        if self.adopt is None or self.identity.cluster_id:
+            return True
+        caller = self._network.station(sender)
+        if caller is not None and caller.identity.cluster_id and not self._joining:
+            self._joining = True
+            joining = Deferred.fromCoroutine(self._join(self.adopt, caller.identity.cluster_id))
+            joining.addErrback(self._refused)
+        return False
+
+    async def _join(self, adopt: Callable[[str], Awaitable[None]], cluster_id: str) -> None:
+        await adopt(cluster_id)
+        self.identity = replace(self.identity, cluster_id=cluster_id)
+
+    def _refused(self, failure: Failure) -> None:
+        failure.trap(OSError)  # its disk is full
+        self._joining = False
 
     def _finish(
         self, done: Deferred[None], to: str, term: int, mark: SnapshotMark, path: str
@@ -264,7 +302,10 @@ class SimulatedTransport:
             return
         copy = self._copy_file(path, me, to)
         other.clock.run(lambda: other.snapshot_arrived(me, term, mark, copy, logs[0]))
-        self.clock.run(lambda: done.callback(None))
+        if self._network.loses_the_answer():
+            self.clock.run(lambda: done.errback(ConnectionError(f"{to} does not answer")))
+        else:
+            self.clock.run(lambda: done.callback(None))
 
     def _reaches(self, other: str) -> bool:
         """Whether a connection to another that is alive could be made."""

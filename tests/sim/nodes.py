@@ -80,7 +80,7 @@ class Node:
     @property
     def serves(self) -> bool:
         """Whether a client can connect."""
-        return self.life is not None and self.life.started
+        return self.life is not None and self.life.started and not self.life.stopping
 
     @property
     def core(self) -> Raft | None:
@@ -139,6 +139,24 @@ class Node:
     def kill(self) -> None:
         """SIGKILL: what the system was told stays."""
         self._die("is killed", MemoryReplica.killed)
+
+    def stop(self) -> None:
+        """SIGTERM; it comes back after a while."""
+        life = self.life
+        if life is None or not self.serves:
+            return
+        self._around.trace.matters(self.id, "is asked to stop")
+        life.stopping = True
+
+        def ended(result: object) -> None:
+            self._die("has stopped", MemoryReplica.killed)
+            self._around.time.after(2 * self._dice.random(), self.start)
+
+        def stop() -> None:
+            stopped = Deferred.fromCoroutine(life.consensus.stop())
+            stopped.addErrback(life.failed).addCallback(ended)
+
+        life.clock.run(stop)
 
     def cut_power(self) -> None:
         """What was not synced may be lost."""
@@ -227,21 +245,27 @@ class Node:
 
 def settings_of(scenario: Scenario) -> ConsensusSettings:
     """Small bounds, so that every one of them is met."""
+    limits = scenario.limits
     return ConsensusSettings(
         core=Settings(
             election_ticks=10,
-            heartbeat_ticks=2,
+            heartbeat_ticks=limits.heartbeat_ticks,
             max_entries=scenario.max_entries,
-            max_inflight=4,
-            cache_bytes=2000,
+            max_inflight=limits.max_inflight,
+            max_bytes=limits.max_bytes,
+            max_uncommitted_bytes=limits.max_uncommitted_bytes,
+            cache_bytes=limits.cache_bytes,
             lease_reads=scenario.lease_reads,
         ),
         tick=TICK,
         decision=3.0,
         change=10.0,
         snapshot_entries=scenario.snapshot_interval,
-        tail_entries=scenario.snapshot_interval // 3,
+        snapshot_bytes=limits.snapshot_bytes,
+        tail_entries=int(scenario.snapshot_interval * limits.tail),
+        tail_bytes=limits.tail_bytes,
         batch_entries=4,
+        batch_bytes=limits.batch_bytes,
         promote_within=3,
     )
 
@@ -262,6 +286,7 @@ class Life:
         self._node = node
         self.clock = clock
         self.started = False
+        self.stopping = False
         self.open: list[Deferred[object]] = []
 
         def note(what: str) -> None:
@@ -294,6 +319,8 @@ class Life:
             introduce=partial(setattr, self.transport, "identity"),
             admit=proposals.decode,
         )
+        if not members.nodes:
+            self.transport.adopt = self.consensus.adopt
         self.store = ReplicatedMetadata(
             node.disk.replica, self.consensus, clock, ImmediateThreads()
         )

@@ -10,6 +10,7 @@ from tests.sim.network import Weather
 FAULTS: dict[str, float] = {
     "kill": 3,
     "power cut": 3,
+    "stop": 2,
     "blackout": 0.7,
     "pause": 1.5,
     "freeze the leader": 1,
@@ -22,8 +23,10 @@ FAULTS: dict[str, float] = {
     "weather": 2,
     "slow disk": 1,
     "full disk": 0.7,
+    "rot": 0.3,
     "transfer": 1.5,
     "snapshot": 1,
+    "slow snapshots": 0.7,
     "contested entry": 0.3,
     "rival changes": 0.3,
     "add": 1.5,
@@ -132,6 +135,41 @@ KINDS: dict[str, Kind] = {
 
 
 @dataclass(frozen=True)
+class Limits:
+    """Bounds of a node: the usual ones are far, these are met.
+
+    :ivar heartbeat_ticks: see ``raft.settings``, as the others are up to ``cache_bytes``.
+    :ivar batch_bytes: see ``ConsensusSettings``, as are those that follow.
+    :ivar tail: share of the snapshot interval that stays in the log.
+    """
+
+    heartbeat_ticks: int
+    max_inflight: int
+    max_bytes: int
+    max_uncommitted_bytes: int
+    cache_bytes: int
+    batch_bytes: int
+    snapshot_bytes: int
+    tail_bytes: int
+    tail: float
+
+    @classmethod
+    def of(cls, dice: random.Random) -> Limits:
+        """Some."""
+        return cls(
+            heartbeat_ticks=dice.choice((1, 2, 2, 5)),
+            max_inflight=dice.choice((1, 4, 4)),
+            max_bytes=dice.choice((1, 300, 1000, 1 << 20)),
+            max_uncommitted_bytes=dice.choice((1500, 6000, 1 << 20)),
+            cache_bytes=dice.choice((0, 500, 2000)),
+            batch_bytes=dice.choice((1, 500, 1 << 20)),
+            snapshot_bytes=dice.choice((2000, 1 << 20)),
+            tail_bytes=dice.choice((500, 1 << 20)),
+            tail=dice.choice((0, 0.3)),
+        )
+
+
+@dataclass(frozen=True)
 class Scenario:
     """One run.
 
@@ -149,6 +187,7 @@ class Scenario:
     :ivar lease_reads: whether leaders answer reads under a lease.
     :ivar coups: share of new leaders that are cut off, or killed, right after their election.
     :ivar mishaps: share of writes to a disk during which the power fails.
+    :ivar limits: of each node.
     """
 
     seed: int
@@ -168,6 +207,7 @@ class Scenario:
     coups: float
     mishaps: float
     weather: Weather
+    limits: Limits
     weights: dict[str, float] = field(default_factory=dict)
 
     @staticmethod
@@ -208,6 +248,7 @@ class Scenario:
             coups=kind.coups,
             mishaps=dice.choice(kind.mishaps),
             weather=dice.choice(kind.weathers),
+            limits=Limits.of(random.Random(f"{seed} limits")),
             weights=weights,
         )
 
