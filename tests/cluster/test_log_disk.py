@@ -575,6 +575,27 @@ def test_a_save_that_fails_ends_all_promises(
     close(log, turns)
 
 
+def test_a_compaction_that_fails_ends_all_promises(
+    tmp_path: Path, turns: Turns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its mark is durable, and the rows do no harm; but the disk refused a write."""
+    log = opened(tmp_path, turns)
+    turns.run(log.save(Persist(1, None, entries(1, 5))))
+
+    def refuse(low: int, high: int) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(log._file, "drop", refuse)
+    turns.run(log.compact(SnapshotMark(3, 1)))
+    assert not log._file._writer.in_transaction
+    with pytest.raises(RuntimeError, match="stopped"):
+        turns.run(log.save(Persist(2, None, entries(5, 6))))
+    close(log, turns)
+    log = opened(tmp_path, turns)
+    assert (log.first_index(), log.last_index()) == (4, 4)
+    close(log, turns)
+
+
 FILL = """
 import sys
 from pathlib import Path
