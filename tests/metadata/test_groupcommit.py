@@ -221,6 +221,7 @@ def test_stopping_ends_what_was_accepted_and_refuses_the_rest(
     with pytest.raises(ServiceUnavailable):
         turns.result(turns.start(store.submit(put("late"))))
     assert not stopped.called
+    assert len(threads.calls) == 1, "the commit alone: nothing is closed yet"
     threads.at_once = True
     threads.release()
     turns.result(stopped)
@@ -290,6 +291,25 @@ def test_no_room_at_the_commit_itself_changes_nothing(
         turns.run(store.submit(put("k")))
     assert turns.at_once(store.get_object("bucket", "k")).version is None
     assert isinstance(turns.run(store.submit(put("k"))), Written)
+
+
+def test_a_group_that_cannot_be_rolled_back_is_of_unknown_outcome(
+    store: SqliteMetadata, turns: Turns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = FailingCommit(store.machine, disk_error(sqlite3.SQLITE_FULL), False)
+    monkeypatch.setattr(store.machine, "commit", failing)
+    connection = store._database.writer
+
+    def refuse() -> None:
+        raise disk_error(sqlite3.SQLITE_IOERR)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.machine, "rollback", refuse)
+        with pytest.raises(InternalError):
+            turns.run(store.submit(put("k")))
+    assert isinstance(turns.run(store.submit(put("next"))), Written)
+    assert store._database.writer is not connection
+    assert turns.at_once(store.get_object("bucket", "k")).version is None
 
 
 def test_another_process_that_writes_is_waited_for_but_not_for_ever(
