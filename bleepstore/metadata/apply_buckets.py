@@ -45,7 +45,7 @@ def create_bucket(tx: Transaction, command: CreateBucket) -> Steps[Done]:
 
 def delete_bucket(tx: Transaction, command: DeleteBucket) -> Steps[Done]:
     """See :class:`DeleteBucket`."""
-    bucket_id = tx.bucket_id(command.bucket)
+    bucket_id = tx.bucket_id(command.bucket, command.bucket_owner_id)
     found = tx.execute("SELECT 1 FROM versions WHERE bucket_id = ? LIMIT 1", (bucket_id,))
     if found.fetchone() is not None:
         raise BucketNotEmpty(BucketName=command.bucket)

@@ -13,7 +13,7 @@ from bleepstore.errors import (
 )
 from bleepstore.metadata.apply_intents import end_intent, take_intent
 from bleepstore.metadata.contents import add_content, hold_blobs, share_content
-from bleepstore.metadata.records import encode_acl
+from bleepstore.metadata.records import decode_acl, encode_acl
 from bleepstore.metadata.transaction import Steps, Transaction
 from bleepstore.metadata.versions import (
     Found,
@@ -46,7 +46,9 @@ def check_put(tx: Transaction, command: PutObject) -> tuple[int, Found | None]:
 
     :raises StoreError: it is refused.
     """
-    bucket_id, current = find_current(tx, command.bucket, command.key.encode())
+    bucket_id, current = find_current(
+        tx, command.bucket, command.key.encode(), command.bucket_owner_id
+    )
     if command.access and command.access != tx.access(command.bucket):
         raise BucketChanged
     if command.conditions is not None:
@@ -96,7 +98,7 @@ def put_object(tx: Transaction, command: PutObject) -> Steps[Written]:
 def copy_object(tx: Transaction, command: CopyObject) -> Steps[Written]:
     """See :class:`CopyObject`."""
     key = command.key.encode()
-    bucket_id, current = find_current(tx, command.bucket, key)
+    bucket_id, current = find_current(tx, command.bucket, key, command.bucket_owner_id)
     try:
         _, source = find_current(tx, command.source_bucket, command.source_key.encode())
     except NoSuchBucket:
@@ -139,10 +141,12 @@ def put_object_acl(tx: Transaction, command: PutObjectAcl) -> Steps[Done]:
     if current is None:
         raise NoSuchKey(Key=command.key)
     where = (bucket_id, key, current.seq)
-    ((owner_id,),) = tx.execute(
-        "SELECT owner_id FROM versions WHERE bucket_id = ? AND key = ? AND seq = ?", where
+    ((owner_id, acl),) = tx.execute(
+        "SELECT owner_id, acl FROM versions WHERE bucket_id = ? AND key = ? AND seq = ?", where
     ).fetchall()
     if command.acl.owner_id != owner_id:
+        raise AccessDenied
+    if command.decided_by is not None and command.decided_by != decode_acl(acl, owner_id):
         raise AccessDenied
     tx.execute(
         "UPDATE versions SET acl = ? WHERE bucket_id = ? AND key = ? AND seq = ?",
@@ -154,7 +158,7 @@ def put_object_acl(tx: Transaction, command: PutObjectAcl) -> Steps[Done]:
 
 def delete_object(tx: Transaction, command: DeleteObject) -> Steps[Deleted]:
     """See :class:`DeleteObject`."""
-    bucket_id = tx.bucket_id(command.bucket)
+    bucket_id = tx.bucket_id(command.bucket, command.bucket_owner_id)
     target = DeleteTarget(command.key, command.version_id, command.if_match)
     existed = yield from _delete(tx, bucket_id, target)
     return Deleted(existed=existed)
@@ -162,7 +166,7 @@ def delete_object(tx: Transaction, command: DeleteObject) -> Steps[Deleted]:
 
 def delete_objects(tx: Transaction, command: DeleteObjects) -> Steps[DeletedMany]:
     """See :class:`DeleteObjects`."""
-    bucket_id = tx.bucket_id(command.bucket)
+    bucket_id = tx.bucket_id(command.bucket, command.bucket_owner_id)
     outcomes: list[Refusal | None] = []
     for number, target in enumerate(command.targets, 1):
         try:

@@ -20,7 +20,7 @@ from bleepstore.model.objects import Upload
 def create_upload(tx: Transaction, command: CreateUpload) -> Steps[Done]:
     """See :class:`CreateUpload`."""
     upload = command.upload
-    bucket_id = tx.bucket_id(upload.bucket)
+    bucket_id = tx.bucket_id(upload.bucket, command.bucket_owner_id)
     tx.execute(
         "INSERT INTO uploads VALUES (?, ?, ?, ?, ?)",
         (

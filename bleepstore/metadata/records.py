@@ -64,6 +64,11 @@ def encode_acl(acl: Acl, owner_id: str) -> bytes:
     return b"" if acl == _private_acl(owner_id) else _encode(acl)
 
 
+def decode_acl(raw: bytes, owner_id: str) -> Acl:
+    """The inverse of :func:`encode_acl`."""
+    return _shared_acl(raw) if raw else _private_acl(owner_id)
+
+
 # Checksums: (kind, value); these numbers are stored and never change their meaning.
 
 _ALGORITHMS = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Generator
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from bleepstore.errors import NoSuchBucket
 from bleepstore.metadata.records import access_of
@@ -37,7 +37,7 @@ class Transaction:
 
     __slots__ = (
         "_accesses",
-        "_bucket_ids",
+        "_buckets",
         "_connection",
         "_stored",
         "buckets",
@@ -59,7 +59,7 @@ class Transaction:
         self.new_contents: list[tuple[int, bytes]] = []
         self.old_contents: list[tuple[int]] = []
         self._stored: dict[str, int] = {}
-        self._bucket_ids: dict[str, int] = {}
+        self._buckets: dict[str, tuple[int, str]] = {}
         self._accesses: dict[str, bytes] = {}
         self.buckets = self.objects = self.next_bucket = self.next_content = 0
 
@@ -103,27 +103,28 @@ class Transaction:
 
     def restore(self, counters: tuple[int, ...]) -> None:
         """Undo what a command did to the counters, when its rows are rolled back."""
-        self._bucket_ids.clear()
+        self._buckets.clear()
         self._accesses.clear()
         self.buckets, self.objects, self.next_bucket, self.next_content, new, old = counters
         del self.new_contents[new:], self.old_contents[old:]
 
-    def bucket_id(self, name: str) -> int:
+    def bucket_id(self, name: str, owner_id: str = "") -> int:
         """The id of a bucket; that of most commands of a group is known from the first.
 
-        :raises NoSuchBucket: there is none of this name.
+        :param owner_id: whose it must be; empty: whoever's.
+        :raises NoSuchBucket: there is none of this name, or another's.
         """
-        known = self._bucket_ids.get(name)
-        if known is not None:
-            return known
-        row: tuple[Any, ...] | None = self.execute(
-            "SELECT id FROM buckets WHERE name = ?", (name,)
-        ).fetchone()
-        if row is None:
+        known = self._buckets.get(name)
+        if known is None:
+            known = self.execute(
+                "SELECT id, owner_id FROM buckets WHERE name = ?", (name,)
+            ).fetchone()
+            if known is None:
+                raise NoSuchBucket(BucketName=name)
+            self._buckets[name] = known
+        if owner_id and owner_id != known[1]:
             raise NoSuchBucket(BucketName=name)
-        bucket_id: int = row[0]
-        self._bucket_ids[name] = bucket_id
-        return bucket_id
+        return known[0]
 
     def access(self, name: str) -> bytes:
         """Of a bucket that is there, see ``records.access_of``."""
@@ -135,5 +136,5 @@ class Transaction:
 
     def forget_bucket(self, name: str) -> None:
         """It is deleted, or changed: what is known of it is so no longer."""
-        self._bucket_ids.pop(name, None)
+        self._buckets.pop(name, None)
         self._accesses.pop(name, None)

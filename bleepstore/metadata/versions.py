@@ -39,12 +39,15 @@ FIND_VERSION_IN = (
 )
 
 
-def find_current(tx: Transaction, bucket: str, key: bytes) -> tuple[int, Found | None]:
+def find_current(
+    tx: Transaction, bucket: str, key: bytes, owner_id: str = ""
+) -> tuple[int, Found | None]:
     """The bucket's id, and the current version of a key.
 
+    :param owner_id: whose bucket it must be; empty: whoever's.
     :raises NoSuchBucket:
     """
-    bucket_id = tx.bucket_id(bucket)
+    bucket_id = tx.bucket_id(bucket, owner_id)
     return bucket_id, find_current_in(tx, bucket_id, key)
 
 

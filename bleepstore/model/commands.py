@@ -31,10 +31,14 @@ class Command(Struct, frozen=True, kw_only=True, tag_field="command", omit_defau
 
     :ivar at: milliseconds since the epoch at which the request was accepted.
     :ivar request_id: of the request that asks for the change; empty for background work.
+    :ivar bucket_owner_id: of the bucket that it was decided on.  If a bucket of that name is
+        another's by now, it is another bucket, and this is refused with NoSuchBucket.  Empty:
+        whoever's.  (Not every command heeds it.)
     """
 
     at: int
     request_id: str = ""
+    bucket_owner_id: str = ""
 
 
 class CreateBucket(Command, frozen=True, kw_only=True, tag=True):
@@ -140,12 +144,15 @@ class PutObjectAcl(Command, frozen=True, kw_only=True, tag=True):
 
     :raises NoSuchBucket:
     :raises NoSuchKey:
-    :raises AccessDenied: the object has another owner than the ACL, by now.
+    :ivar decided_by: the ACL that allowed it; None: whatever it is.
+    :raises AccessDenied: the object has another owner than the ACL, or another ACL than it was
+        decided by, by now: what was allowed for one object must not be done to its successor.
     """
 
     bucket: str
     key: str
     acl: Acl
+    decided_by: Acl | None = None
 
 
 class DeleteObject(Command, frozen=True, kw_only=True, tag=True):

@@ -151,9 +151,15 @@ class Buckets:
         )
 
     async def _delete(self, caller: Caller, name: str) -> None:
-        require_bucket_owner(await self._metadata.get_bucket(name), caller)
+        bucket = await self._metadata.get_bucket(name)
+        require_bucket_owner(bucket, caller)
         await self._metadata.submit(
-            DeleteBucket(at=caller.at, request_id=caller.request_id, bucket=name)
+            DeleteBucket(
+                at=caller.at,
+                request_id=caller.request_id,
+                bucket_owner_id=bucket.owner_id,
+                bucket=name,
+            )
         )
         self._released()
 

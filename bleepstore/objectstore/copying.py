@@ -85,6 +85,7 @@ class Copies:
             CopyObject(
                 at=caller.at,
                 request_id=caller.request_id,
+                bucket_owner_id=bucket.owner_id,
                 source_bucket=request.source.bucket,
                 source_key=request.source.key,
                 source_content_id=version.content_id,

@@ -152,6 +152,7 @@ class InPlacePublisher(Publisher):
         final = PutObject(
             at=command.at,
             request_id=command.request_id,
+            bucket_owner_id=command.bucket_owner_id,
             bucket=command.bucket,
             key=command.key,
             version_id=command.version_id,

@@ -287,6 +287,7 @@ class Objects:
         command = PutObject(
             at=caller.at,
             request_id=caller.request_id,
+            bucket_owner_id="" if access else bucket_owner,
             bucket=request.bucket,
             key=request.key,
             version_id=NULL_VERSION,
@@ -351,11 +352,13 @@ class Objects:
     async def _delete(
         self, caller: Caller, bucket: str, key: str, version_id: str, if_match: str | None
     ) -> Deleted:
-        require_deletion(await self._metadata.get_bucket(bucket), caller)
+        found = await self._metadata.get_bucket(bucket)
+        require_deletion(found, caller)
         result = await self._publisher.submit(
             DeleteObject(
                 at=caller.at,
                 request_id=caller.request_id,
+                bucket_owner_id=found.owner_id,
                 bucket=bucket,
                 key=key,
                 version_id=version_id,
@@ -374,7 +377,11 @@ class Objects:
             return (Refusal(AccessDenied.__name__, AccessDenied.message),) * len(targets)
         result = await self._publisher.submit(
             DeleteObjects(
-                at=caller.at, request_id=caller.request_id, bucket=bucket, targets=tuple(targets)
+                at=caller.at,
+                request_id=caller.request_id,
+                bucket_owner_id=found.owner_id,
+                bucket=bucket,
+                targets=tuple(targets),
             )
         )
         assert isinstance(result, DeletedMany)
@@ -383,16 +390,26 @@ class Objects:
     async def _put_acl(
         self, caller: Caller, bucket: str, key: str, requested: RequestedAcl, version_id: str
     ) -> None:
-        found = await self._metadata.get_object(bucket, key, version_id)
-        version = require_version(
-            found, caller, Permission.WRITE_ACP, key, version_id, caller.expected_bucket_owner
-        )
-        acl = await self._acls.resolve(requested, version.acl.owner_id, found.bucket.owner_id)
-        await self._publisher.submit(
-            PutObjectAcl(
-                at=caller.at, request_id=caller.request_id, bucket=bucket, key=key, acl=acl
+        for _ in range(ATTEMPTS):
+            found = await self._metadata.get_object(bucket, key, version_id)
+            version = require_version(
+                found, caller, Permission.WRITE_ACP, key, version_id, caller.expected_bucket_owner
             )
-        )
+            acl = await self._acls.resolve(requested, version.acl.owner_id, found.bucket.owner_id)
+            command = PutObjectAcl(
+                at=caller.at,
+                request_id=caller.request_id,
+                bucket=bucket,
+                key=key,
+                acl=acl,
+                decided_by=version.acl,
+            )
+            try:
+                await self._publisher.submit(command)
+            except AccessDenied:
+                continue  # it has been replaced, or has another ACL: decide anew
+            return
+        raise OperationAborted
 
 
 _Chosen = tuple[int, int, bool, int, Checksum | None]

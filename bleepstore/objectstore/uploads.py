@@ -190,7 +190,12 @@ class Uploads:
             checksum_type=request.checksum_type,
         )
         await self._publisher.submit(
-            CreateUpload(at=caller.at, request_id=caller.request_id, upload=upload)
+            CreateUpload(
+                at=caller.at,
+                request_id=caller.request_id,
+                bucket_owner_id=bucket.owner_id,
+                upload=upload,
+            )
         )
         return upload
 
