@@ -199,7 +199,7 @@ class HeadParser:
             if len(self._hosts) < _HOSTS_KEPT and len(host) <= _HOST_KEPT:
                 self._hosts.add(host)
         # llhttp goes on to expect a body, or nothing more at all, after any of these.
-        stale = head.minor == 0
+        stale = head.minor == 0 or b"proxy-connection" in head.fields  # to it, a Connection
         length = field(b"content-length")
         coding = field(b"transfer-encoding")
         if coding is not None:

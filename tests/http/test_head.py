@@ -256,6 +256,17 @@ def test_the_connection_is_kept_as_version_and_options_say(
     assert parse(*fields, line=b"GET / HTTP/" + version).keep_alive is kept
 
 
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+@pytest.mark.parametrize("name", [b"Connection", b"Proxy-Connection"])
+@pytest.mark.parametrize("value", [b"close", b"keep-alive", b"upgrade", b"x"])
+def test_what_one_request_says_of_its_connection_is_not_kept_for_the_next(
+    version: bytes, name: bytes, value: bytes
+) -> None:
+    for more in ([], [b"Upgrade: h2c"], [b"Content-Length: 0"], [b"Content-Length: 3"]):
+        parse(name + b": " + value, *more, line=b"POST / HTTP/" + version)
+        assert PARSER.parse(SIMPLE).headers == [(b"host", b"a")]
+
+
 def test_an_upgrade_is_ignored() -> None:
     head = parse(b"Connection: upgrade", b"Upgrade: h2c", b"X: 1")
     assert head.fields[b"x"] == b"1"
