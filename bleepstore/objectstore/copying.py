@@ -125,8 +125,7 @@ def _description(request: CopyRequest, version: ObjectVersion) -> Description:
 def _require_change(request: CopyRequest, version: ObjectVersion) -> None:
     """Require of a copy onto itself that something is asked for.
 
-    A storage class is, also the one that the object has: "On AWS s3 setting the storage class to
-    the same value multiple times never fails" (issue 9357 of MinIO).
+    A storage class is, also the one that the object has (public reports of S3's answers).
 
     :raises InvalidRequest: the copy would replace an object by itself (CopyObject).
     """
