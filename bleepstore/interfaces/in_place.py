@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from msgspec import Struct
+from zope.interface import Attribute
 
 from bleepstore.interfaces.blobs import IBlobStore, Placement
 from bleepstore.model.objects import Description, Extent, PlacedPart
@@ -71,6 +72,11 @@ class IInPlaceStore(IBlobStore):
     gone.  :meth:`IBlobStore.blob_ids` gives the locators of what lies in the cloud for nobody to
     see, and no objects.
     """
+
+    site = Attribute(
+        "str: the place that the objects lie in, by which an index is told that it is put before "
+        "another one: cloud, account or bucket, and prefix."
+    )
 
     def tell(began: Began) -> None:
         """Whom to tell what is begun; called once, before any write."""

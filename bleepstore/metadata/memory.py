@@ -31,7 +31,10 @@ class MemoryMetadata(Queries):
     """Metadata in memory: whole and in order as on disk, but lost with the process.
 
     :ivar counters: as of the durable engine; a "commit" is one command and no fsync.
+    :ivar site: of the durable engine; this one begins anew each time, wherever it is put.
     """
+
+    site = None
 
     def __init__(self) -> None:
         connection = open_in_memory()

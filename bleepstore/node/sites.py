@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os.path
+from typing import cast
 
 from bleepstore.blobs.local_layout import MARKER
 from bleepstore.config.sections import Config
-from bleepstore.metadata.site import Site
+from bleepstore.interfaces.in_place import IInPlaceStore
 from bleepstore.node.problems import StartError
+from bleepstore.node.stores import Blobs, Embedded
 
 
-def require_object_data(config: Config, metadata: object) -> None:
+def require_object_data(config: Config, metadata: Embedded) -> None:
     """See that there is a blob store where metadata names blobs: the directory on which a disk
     should be mounted is a new store else, and what it is given is hidden by the disk later.
 
@@ -19,7 +21,7 @@ def require_object_data(config: Config, metadata: object) -> None:
     :param metadata: what there is in an embedded node; one in memory names none.
     :raises StartError: there is none.
     """
-    site, storage = _site_of(metadata), config.storage
+    site, storage = metadata.site, config.storage
     setting, place, marker = {
         "local": ("local.root_dir", storage.local.root_dir, MARKER),
         "sqlite": ("sqlite.path", storage.sqlite.path, ""),
@@ -35,14 +37,14 @@ def require_object_data(config: Config, metadata: object) -> None:
         )
 
 
-def require_site(config: Config, metadata: object, blobs: object) -> None:
+def require_site(config: Config, metadata: Embedded, blobs: Blobs) -> None:
     """Record the place of an index that has none yet; refuse another one than it has.
 
     :param metadata: what the index is; one in memory begins anew each time.
     :param blobs: where its objects lie by the configuration.
     :raises StartError: they lie somewhere else.
     """
-    site, configured = _site_of(metadata), _place_of(blobs)
+    site, configured = metadata.site, _place_of(blobs)
     known = "" if site is None else site.get()
     if site is None or known == configured:
         return
@@ -68,13 +70,13 @@ def require_site(config: Config, metadata: object, blobs: object) -> None:
         site.record(configured)
 
 
-def require_moved(config: Config, metadata: object, blobs: object) -> str:
+def require_moved(config: Config, metadata: Embedded, blobs: Blobs) -> str:
     """Record another bucket, account or cloud, to which somebody has copied everything; gives what
     was recorded before.
 
     :raises StartError: nothing is, or objects have other names there.
     """
-    site, configured = _site_of(metadata), _place_of(blobs)
+    site, configured = metadata.site, _place_of(blobs)
     known = "" if site is None else site.get()
     if site is None or not known:
         raise StartError(f"{_index(config)} is no index of objects in a cloud yet")
@@ -87,15 +89,9 @@ def require_moved(config: Config, metadata: object, blobs: object) -> str:
     return known
 
 
-def _site_of(metadata: object) -> Site | None:
-    found: Site | None = getattr(metadata, "site", None)
-    return found
-
-
-def _place_of(blobs: object) -> str:
+def _place_of(blobs: Blobs) -> str:
     """Empty for a store that is in no cloud."""
-    found: str = getattr(blobs, "site", "")
-    return found
+    return cast(IInPlaceStore, blobs).site if IInPlaceStore.providedBy(blobs) else ""
 
 
 def _same_names(known: str, configured: str) -> bool:

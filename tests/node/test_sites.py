@@ -13,20 +13,22 @@ from bleepstore.node.problems import StartError
 from bleepstore.node.sites import require_moved, require_site
 from bleepstore.streams.threads import ImmediateThreads
 from tests.contract.metadata_engines import Turns
+from tests.fakes.cloud import Cloud, FakeInPlaceStore
 from tests.metadata.values import bucket, put
 
 IN_CLOUD = "00000001-00000001 object tag gateway/bucket/key"
 CONFIG = load(environ={}, directory="/nonexistent")
 
 
-class Blobs:
-    def __init__(self, site: str) -> None:
-        self.site = site
+def cloud(site: str) -> FakeInPlaceStore:
+    store = FakeInPlaceStore(Cloud())
+    store.site = site
+    return store
 
 
-HERE = Blobs("aws:backing/gateway/")
-OTHER = Blobs("aws:other/gateway/")
-RENAMED = Blobs("aws:backing/elsewhere/")
+HERE = cloud("aws:backing/gateway/")
+OTHER = cloud("aws:other/gateway/")
+RENAMED = cloud("aws:backing/elsewhere/")
 OWN = object()
 
 
