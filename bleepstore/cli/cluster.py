@@ -33,6 +33,8 @@ STANDING = {
     "bleepstore cluster add {node_id} ADDRESS",
     "pre-candidate": "It hears of no leader: there is no majority, or this node was removed, which "
     "another one would tell.",
+    "removed": "It is no member any more, as one that leads says. Stop it; or add it again, at any "
+    "member:\nbleepstore cluster add {node_id} ADDRESS",
 }
 """What an operator should know of a node that cannot serve, by its role."""
 

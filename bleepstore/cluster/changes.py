@@ -285,18 +285,25 @@ class Changes:
             return answer
         if not leader:
             return LATER, "no leader is known"
+        return await self.ask_of(leader, step)
+
+    def ask_of(self, node: str, step: ChangeStep) -> Deferred[Answer]:
+        """Ask a node for a step; one that is silent for an election timeout says LATER."""
         self._context += 1
         context = self._context
-        waiting = self._answers[context] = Deferred()
-        self._transport.send(leader, replace(step, context=context))
+        waiting: Deferred[Answer] = Deferred()
+        self._answers[context] = waiting
+        self._transport.send(node, replace(step, context=context))
         patience = self._clock.callLater(
             self._settings.election,
             self.answered,
-            StepAnswer(context, LATER, f"{leader} is silent"),
+            StepAnswer(context, LATER, f"{node} is silent"),
         )
-        try:
-            return await waiting
-        finally:
+
+        def ended(answer: Answer) -> Answer:
             self._answers.pop(context, None)
             if patience.active():
                 patience.cancel()
+            return answer
+
+        return waiting.addBoth(ended)

@@ -336,6 +336,7 @@ class Consensus:
             len(self._proposals),
             driver.heard,
             self._around.clock.seconds(),
+            driver.removal.known,
         )
 
     def families(self) -> Iterator[Family | Distribution]:

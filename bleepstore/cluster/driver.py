@@ -30,6 +30,7 @@ from bleepstore.cluster.complaints import Complaints
 from bleepstore.cluster.consensus_settings import ConsensusSettings
 from bleepstore.cluster.pauses import Pauses
 from bleepstore.cluster.proposals import Proposals
+from bleepstore.cluster.removal import Removal
 from bleepstore.cluster.snapshotting import Snapshotting
 from bleepstore.cluster.status import Counters
 from bleepstore.cluster.unusable import UnusableLog, why_it_ends
@@ -126,6 +127,13 @@ class Driver:
             around.clock,
             around.settings,
             self.wake,
+        )
+        self.removal = Removal(
+            raft,
+            around.node_id,
+            around.settings.core.election_ticks,
+            self.changes.ask_of,
+            self._complaints.say,
         )
         self.snapshotting = Snapshotting(
             raft,
@@ -260,6 +268,7 @@ class Driver:
             return
         self._proposals.tick()
         self._barriers.tick()
+        self.removal.tick()
         self.wake()
 
     def _count_ticks(self, *, due: bool = False) -> None:

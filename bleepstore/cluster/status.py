@@ -59,8 +59,10 @@ class Counters:
         return {name: value for name, value in vars(self).items() if isinstance(value, int)}
 
 
-def role_of(raft: Raft, node_id: str) -> str:
+def role_of(raft: Raft, node_id: str, removed: bool) -> str:
     """The role in one word, as :class:`ConsensusStatus` has it."""
+    if removed and not raft.leader:
+        return "removed"
     if raft.members.get(node_id) is None:
         return "joining"
     if raft.is_learner:
@@ -76,10 +78,12 @@ def picture(
     pending: int,
     heard: Mapping[str, float],
     now: float,
+    removed: bool,
 ) -> ConsensusStatus:
     """The state of consensus on a node.
 
     :param snapshot: the newest.
+    :param removed: whether it has been told that it is no member any more.
     :param heard: when each peer was last heard of, in seconds of the clock that gives ``now``.
     """
     members = raft.members
@@ -102,7 +106,7 @@ def picture(
     return ConsensusStatus(
         cluster_id=cluster_id,
         node_id=node_id,
-        role=role_of(raft, node_id),
+        role=role_of(raft, node_id, removed),
         term=raft.term,
         leader=raft.leader,
         leader_address="" if leader is None else leader.address,
@@ -152,7 +156,10 @@ def families(
     :param snapshots: how many are under way, by what is done with them.
     """
     leads = status.role == Role.LEADER.value
-    roles = ("leader", "follower", "pre-candidate", "candidate", "learner", "joining", "founding")
+    roles = (
+        "leader", "follower", "pre-candidate", "candidate", "learner", "joining", "founding",
+        "removed",
+    )  # fmt: skip
     yield Family(
         "gauge",
         "bleepstore_raft_role",

@@ -50,7 +50,8 @@ class ConsensusStatus(Struct, frozen=True, kw_only=True):
 
     :ivar role: ``follower``, ``pre-candidate``, ``candidate``, ``leader`` (``learner`` for a
         member that does not vote, ``joining`` for a node that belongs to no cluster yet,
-        ``founding`` for one that waits for the others with whom it is to begin one).
+        ``founding`` for one that waits for the others with whom it is to begin one, ``removed``
+        for one that was told that it is no member any more).
     :ivar leader: id of the known leader, empty while there is none.
     :ivar address: at which the members call this node; empty while it is none.
     """

@@ -925,7 +925,9 @@ def test_who_is_let_in_and_does_not_come_is_told_from_who_is_behind(world: World
         world.run(leader.consensus.add_member("d", "d:1"))
 
 
-def test_one_that_was_removed_and_does_not_know_it_is_named_by_the_others(world: World) -> None:
+def test_one_that_was_removed_while_it_was_away_is_named_by_the_others_and_learns_of_it(
+    world: World,
+) -> None:
     world.add(*ALL)
     leader, away = world.leader, world.follower
     away.kill()
@@ -942,9 +944,29 @@ def test_one_that_was_removed_and_does_not_know_it_is_named_by_the_others(world:
         world.go_on(5)
     finally:
         globalLogPublisher.removeObserver(hear)
-    assert lines, "by the leader and by the other one, once each"
-    assert all(f"Peer {away.id}: it stands for election, and is no member" in x for x in lines)
-    assert len(lines) == 2
+    stands = f"Peer {away.id}: it stands for election, and is no member"
+    assert len([line for line in lines if stands in line]) == 2, "by each of them, once"
+    told = f"Peer {leader.id}: it leads, and says that this node is no member: it was removed"
+    (line,) = (line for line in lines if stands not in line)
+    assert told in line
+    assert away.role == "removed"
+    world.run(leader.consensus.add_member(away.id, f"{away.id}:1"))
+    world.until(lambda: away.role == "follower")
+
+
+def test_one_that_is_cut_off_or_alone_does_not_take_itself_for_removed(world: World) -> None:
+    world.add(*ALL)
+    cut_off = world.follower
+    world.network.isolate(cut_off.id)
+    world.go_on(5)
+    assert cut_off.role == "pre-candidate"
+    world.network.cut.clear()
+    world.until(lambda: cut_off.role == "follower")
+    for node in world.nodes.values():
+        if node is not cut_off:
+            node.kill()
+    world.go_on(5)
+    assert cut_off.role == "pre-candidate"
 
 
 def test_a_node_that_is_no_member_says_at_once_that_it_changes_nothing(world: World) -> None:

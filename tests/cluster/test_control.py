@@ -344,6 +344,7 @@ def test_the_command_says_what_a_node_that_serves_nothing_waits_for() -> None:
     assert "add node-1 ADDRESS" in cluster.describe(pictured("joining", ""))
     assert "its log says for whom" in cluster.describe(pictured("founding", ""))
     assert "was removed" in cluster.describe(pictured("pre-candidate", ""))
+    assert "add node-1 ADDRESS" in cluster.describe(pictured("removed", ""))
 
 
 def test_the_command_shows_no_age_of_what_a_follower_need_not_hear() -> None:

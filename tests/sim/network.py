@@ -34,6 +34,7 @@ from bleepstore.raft.messages import (
     ProposeAnswer,
     ReadIndexAnswer,
     SnapshotMark,
+    StepAnswer,
     Vote,
     decode,
     encode,
@@ -41,7 +42,7 @@ from bleepstore.raft.messages import (
 from tests.sim.clocks import ProcessClock, Time
 from tests.sim.trace import Trace
 
-ANSWERS = (Vote, Appended, ReadIndexAnswer, ProposeAnswer)
+ANSWERS = (Vote, Appended, ReadIndexAnswer, ProposeAnswer, StepAnswer)
 
 
 @dataclass
