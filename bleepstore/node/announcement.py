@@ -15,6 +15,7 @@ from bleepstore.config.sections import (
     Config,
 )
 from bleepstore.interfaces.replication import ConsensusStatus
+from bleepstore.node.usecases import credentials_of
 
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
 
@@ -48,6 +49,21 @@ def warnings(config: Config) -> list[str]:
             f"are listed whose bytes are lost, {lost} of more than storage.inline_max_bytes."
         )
     return found
+
+
+def ownership_warnings(config: Config, owners: Sequence[str]) -> list[str]:
+    """What to know of an access key that was changed.
+
+    :param owners: the canonical ids of all who own buckets.
+    """
+    if not owners or {known.account.id for known in credentials_of(config.auth)} & set(owners):
+        return []
+    more = f", and to {len(owners) - 1} more" if len(owners) > 1 else ""
+    return [
+        f"The buckets here belong to {owners[0]}{more}, and to no configured account. The id of an "
+        "account is derived from its access key while auth.owner_id is empty: set that to the id "
+        "of before, if the access key was changed."
+    ]
 
 
 def cluster_warnings(config: Config, status: ConsensusStatus) -> list[str]:

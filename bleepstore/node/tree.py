@@ -25,8 +25,14 @@ from bleepstore.config.refusals import uses_default_credentials
 from bleepstore.config.sections import Config
 from bleepstore.config.storage_sections import CLOUDS
 from bleepstore.interfaces.blobs import IBlobStore
+from bleepstore.interfaces.metadata import IMetadataReader
 from bleepstore.interfaces.replication import IConsensus
-from bleepstore.node.announcement import announcement, cluster_warnings, warnings
+from bleepstore.node.announcement import (
+    announcement,
+    cluster_warnings,
+    ownership_warnings,
+    warnings,
+)
 from bleepstore.node.clocks import wall_clock
 from bleepstore.node.descriptors import descriptors_for, raise_limit, shortage
 from bleepstore.node.directories import DataLock
@@ -74,6 +80,7 @@ class Node(OrderedService):
         self._listening: Listening | None = None
         self._stopped = False
         self._behind: IBlobStore | None = None
+        self._own: IMetadataReader | None = None
         self.consensus: IConsensus | None = None
 
     @property
@@ -125,7 +132,18 @@ class Node(OrderedService):
         notify("READY=1")
         if self._behind is not None:
             Deferred.fromCoroutine(self._look_behind(self._behind))
+        if self._own is not None:
+            Deferred.fromCoroutine(self._look_for_owners(self._own))
         return ""
+
+    async def _look_for_owners(self, metadata: IMetadataReader) -> None:
+        """Say of keys that were changed what became of the buckets of the old ones."""
+        try:
+            owners = await metadata.bucket_owners()
+        except Exception:  # it stops again, or the database is damaged, which others say
+            return
+        for warning in ownership_warnings(self._config, owners):
+            _log.warn("{warning}", warning=warning)
 
     async def _look_behind(self, blobs: IBlobStore) -> None:
         """Ask the cloud whether it can be used: what keeps it from that is in the log before any
@@ -175,6 +193,8 @@ class Node(OrderedService):
             led=lambda node_id: front.name_leader(node_id),
         )
         cluster = base.cluster
+        if cluster is None:  # of which others know more, and none may while there is no leader
+            self._own = base.metadata
         if config.storage.backend in CLOUDS:
             self._behind = base.blobs
         cases = build_use_cases(

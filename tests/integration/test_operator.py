@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -211,6 +212,24 @@ def test_a_stop_waits_no_longer_than_it_was_told(tmp_path: Path) -> None:
             daemon.wait()  # the client is still there, and sends nothing
     assert not list((tmp_path / "data" / "objects").rglob("0*-*"))
     assert "Traceback" not in "".join(daemon.log), "".join(daemon.log)
+
+
+def test_another_access_key_owns_what_is_stored_by_the_owner_id_of_before(tmp_path: Path) -> None:
+    with Daemon(tmp_path) as daemon:
+        account(daemon).request("PUT", "/bucket")
+    told = {"access_key": "other", "secret_key": "other-secret"}
+    with Daemon(tmp_path, {"auth": told}) as daemon:
+        other = Account(daemon.port, "other", "other-secret")
+        assert other.request("GET", "/bucket").error == (403, "AccessDenied")
+        other.request("GET", "/")
+    (owner,) = re.findall(
+        "The buckets here belong to ([0-9a-f]{64}), and to no", "".join(daemon.log)
+    )
+    with Daemon(tmp_path, {"auth": {**told, "owner_id": owner}}) as daemon:
+        other = Account(daemon.port, "other", "other-secret")
+        assert other.request("GET", "/bucket").status == 200
+        other.request("GET", "/")
+    assert "The buckets here" not in "".join(daemon.log)
 
 
 def test_region_domains_and_accounts_are_those_of_the_configuration(tmp_path: Path) -> None:

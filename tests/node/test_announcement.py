@@ -9,7 +9,13 @@ from bleepstore import __version__
 from bleepstore.config.load import load
 from bleepstore.config.sections import ClusterConfig, ClusterTlsConfig, Config, MetadataConfig
 from bleepstore.interfaces.replication import ConsensusStatus, PeerStatus
-from bleepstore.node.announcement import announcement, cluster_warnings, warnings
+from bleepstore.model.accounts import derived_owner_id
+from bleepstore.node.announcement import (
+    announcement,
+    cluster_warnings,
+    ownership_warnings,
+    warnings,
+)
 
 LOCAL = ["http://127.0.0.1:9000"]
 OWN = {"BLEEPSTORE_ACCESS_KEY": "my key", "BLEEPSTORE_SECRET_KEY": "hunter2"}
@@ -73,6 +79,19 @@ def test_bytes_that_a_restart_loses_are_warned_of_where_their_metadata_stays() -
     assert warning.startswith("Object data is in memory (storage.backend), metadata is not: ")
     both = {**memory, "BLEEPSTORE__METADATA__ENGINE": "memory"}
     assert warnings(load(environ=both, directory="/nonexistent")) == []
+
+
+def test_a_key_that_was_changed_is_told_that_it_owns_nothing() -> None:
+    config = load(environ=OWN, directory="/nonexistent")
+    own, before = derived_owner_id("my key"), derived_owner_id("bleepstore")
+    assert ownership_warnings(config, []) == []
+    assert ownership_warnings(config, [before, own]) == []
+    (warning,) = ownership_warnings(config, [before])
+    assert f"The buckets here belong to {before}, and to no configured account." in warning
+    (warning,) = ownership_warnings(config, [before, "f" * 64])
+    assert f"belong to {before}, and to 1 more, and to no" in warning
+    kept = load(environ={**OWN, "BLEEPSTORE__AUTH__OWNER_ID": before}, directory="/nonexistent")
+    assert ownership_warnings(kept, [before]) == []
 
 
 def clustered(**settings: object) -> Config:
