@@ -128,6 +128,10 @@ class HTTPChannel(Protocol):
         if self._lingering:
             self._watch.expect(LINGER_TIME, self._close)
 
+    def unsent(self) -> int:
+        """See ``backlog.Sender``."""
+        return self.outbound.unsent()
+
     def abort(self) -> None:
         """Cut the connection at once."""
         self._closing = True

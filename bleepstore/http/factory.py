@@ -16,6 +16,7 @@ from zope.interface import implementer
 
 from bleepstore.errors import SlowDown
 from bleepstore.http.arrivals import Arrivals
+from bleepstore.http.backlog import Backlog
 from bleepstore.http.body import READS
 from bleepstore.http.channel import HTTPChannel
 from bleepstore.http.complaints import Complaint
@@ -49,6 +50,7 @@ class HTTPFactory(Factory):
     :param refuse: makes an error's response; plain text if not given.
     :param now: the wall clock, for Date; if not given, the reactor's seconds are.
     :ivar reads: what large bodies that arrive may take in one read.
+    :ivar backlog: large answers that were not taken yet.
     :ivar spoken_to_in_tls: made where a client expects TLS of a port that has none.
     :ivar stopping: whether :meth:`stop` was called.
     """
@@ -72,6 +74,7 @@ class HTTPFactory(Factory):
         self.departures: Final = Departures(reactor)
         self.arrivals: Final = Arrivals()
         self.reads: Final = Share(READS)
+        self.backlog: Final = Backlog(reactor)
         self.stopping = False
         self._channels: set[HTTPChannel] = set()
         self._refusals = max(16, limits.max_connections)
@@ -137,6 +140,7 @@ class HTTPFactory(Factory):
     def disconnected(self, channel: HTTPChannel) -> None:
         """A connection is gone."""
         self._channels.discard(channel)
+        self.backlog.remove(channel)
         if not self._channels:
             if self._sweep is not None:
                 self._sweep.cancel()

@@ -11,6 +11,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from bleepstore.errors import InternalError, StoreError
+from bleepstore.http.backlog import LARGE_ANSWER
 from bleepstore.http.body import Body, NoBody, WholeBody
 from bleepstore.http.head import Head
 from bleepstore.http.response import BODILESS, announced_length, field_lines, status_line
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from bleepstore.http.channel import HTTPChannel
 
 _log: Final = Logger()
-
-_JOIN_BELOW: Final = 64 * 1024
 
 
 @implementer(IHttpRequest)
@@ -120,10 +119,11 @@ class Request(WebRequest):
         )
         if size == 0:
             channel.outbound.write_soon(b"".join(pieces))
-        elif size < _JOIN_BELOW:
+        elif size < LARGE_ANSWER:
             channel.outbound.write_soon(b"".join((*pieces, body)))
         else:
             channel.outbound.write_all((b"".join(pieces), body))
+            channel.factory.backlog.add(channel)
         self._done()
 
     def start(self, status: int, headers: Sequence[Header]) -> None:

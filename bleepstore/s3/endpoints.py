@@ -18,12 +18,12 @@ from bleepstore.s3.serving import Endpoints
 def endpoint_groups(store: ObjectStore, region: str, clock: IReactorTime) -> tuple[Endpoints, ...]:
     """What :class:`S3Front` is given.
 
-    :param clock: paces the blanks of answers that take long.
+    :param clock: paces the blanks of answers that take long, and the pages of listings.
     """
     documents = Documents()
     return (
         BucketEndpoints(store.buckets, documents, region),
-        ListingEndpoints(store.listings, region),
+        ListingEndpoints(store.listings, region, clock),
         ObjectEndpoints(store.objects, documents),
         UploadEndpoints(store.uploads, documents, clock),
         CopyEndpoints(store.copies, store.uploads, clock),

@@ -1,14 +1,20 @@
-"""What is in a bucket: its keys, and its uploads in progress."""
+"""What is in a bucket: its keys, and its uploads in progress.
+
+To write a page of 1,000 entries takes some milliseconds, with long keys some ten: pages that are
+ready together are written one in each turn of the reactor.
+"""
 
 from __future__ import annotations
 
 from klein import Klein
+from twisted.internet.interfaces import IReactorTime
 
 from bleepstore.interfaces.http import IHttpRequest
 from bleepstore.objectstore.listing import ListedObjects, Listings
 from bleepstore.objectstore.requests import PageRequest, UploadsPageRequest
 from bleepstore.s3.call import Call, region_header
 from bleepstore.s3.serving import serves
+from bleepstore.streams.one_a_turn import OneATurn
 from bleepstore.wire.list_queries import (
     ObjectsQuery,
     objects_query,
@@ -16,6 +22,9 @@ from bleepstore.wire.list_queries import (
     uploads_query,
 )
 from bleepstore.wire.xml_listings import list_objects, list_objects_v2, list_uploads
+
+FEW = 100
+"""Entries of a page that is written at once."""
 
 
 class ListingEndpoints:
@@ -26,8 +35,9 @@ class ListingEndpoints:
 
     app = Klein()
 
-    def __init__(self, listings: Listings, region: str) -> None:
+    def __init__(self, listings: Listings, region: str, clock: IReactorTime) -> None:
         self._listings = listings
+        self._pages = OneATurn(clock)
         self._headers = (region_header(region),)
 
     @serves(app, "ListObjects")
@@ -56,11 +66,16 @@ class ListingEndpoints:
                 query.limit,
             ),
         )
+        if len(listed.page.uploads) + len(listed.page.common_prefixes) > FEW:
+            await self._pages.turn()
         call.xml(list_uploads(call.bucket, query, listed.page, listed.names))
 
     async def _page(self, call: Call, query: ObjectsQuery, *, with_owners: bool) -> ListedObjects:
-        return await self._listings.objects(
+        listed = await self._listings.objects(
             call.caller,
             PageRequest(call.bucket, query.prefix, query.delimiter, query.after, query.limit),
             with_owners=with_owners,
         )
+        if len(listed.page.objects) + len(listed.page.common_prefixes) > FEW:
+            await self._pages.turn()
+        return listed

@@ -8,6 +8,7 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from bleepstore.objectstore.reading import ObjectRead
+from bleepstore.s3 import endpoints_listing
 from tests.s3.harness import FakeBody, FakeRequest, Server
 
 BODY = b"0123456789"
@@ -155,3 +156,20 @@ def test_a_body_that_breaks_midway_cuts_the_connection(
     assert request.aborted
     assert not request.finished
     assert server.counted("GetObject", "error") == 1
+
+
+@pytest.mark.parametrize("query", ["", "?list-type=2", "?delimiter=e", "?uploads"])
+def test_pages_that_are_ready_together_are_written_one_in_a_turn(
+    server: Server, monkeypatch: pytest.MonkeyPatch, query: str
+) -> None:
+    for name in "ab":
+        assert server.signed("POST", f"/bucket/{name}?uploads").status == 200
+    first, second = [server.signed("GET", f"/bucket{query}") for _ in range(2)]
+    assert first.finished
+    assert second.finished  # few entries are written at once
+    monkeypatch.setattr(endpoints_listing, "FEW", 1)
+    first, second = [server.signed("GET", f"/bucket{query}") for _ in range(2)]
+    assert first.finished
+    assert not second.finished
+    server.clock.advance(0)
+    assert (second.status, second.finished) == (200, True)
