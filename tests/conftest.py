@@ -23,6 +23,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--sim-seeds", type=int, default=300, help="seeds of the simulation to run (default 300)"
     )
     group.addoption("--sim-seed", type=int, help="run this seed of the simulation alone")
+    group.addoption(
+        "--histories", type=int, default=40, help="seeds of requests that meet (default 40)"
+    )
     group.addoption("--crash-seed", type=int, default=1, help="seed of the crash test (default 1)")
     group.addoption(
         "--cluster-rounds",

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
-from bleepstore.background.collector import Collector
 from bleepstore.errors import (
     BadDigest,
     IncompleteBody,
@@ -124,7 +123,7 @@ def test_what_cannot_be_deleted_at_once_is_collected_later(world: CloudWorld) ->
     assert world.cloud.objects
     with pytest.raises(NoSuchKey):
         world.get("key")
-    collect(world)
+    run(world.collect())
     assert not world.cloud.objects
     assert run(world.metadata.released_blobs()) == []
 
@@ -135,20 +134,8 @@ def test_a_late_collection_spares_what_was_put_meanwhile(world: CloudWorld) -> N
     world.delete("key")
     del world.cloud.objects["bucket/key"]
     world.put("key", b"data")
-    collect(world)
+    run(world.collect())
     assert world.get("key") == b"data"
-
-
-def collect(world: CloudWorld) -> None:
-    collector = Collector(
-        world.clock,
-        lambda: world.time,
-        world.metadata,  # type: ignore[arg-type]
-        world.native,
-        world.pins,
-        interval=60,
-    )
-    run(collector.collect())
 
 
 # What is refused before the cloud is asked
@@ -372,7 +359,7 @@ def test_a_crash_at_any_moment_of_a_deletion(world: CloudWorld, moment: str) -> 
     deleting = Running(world.store.objects.delete(world.caller(ALICE), "bucket", "key"))
     assert not deleting.done
     world.crash()
-    collect(world)
+    run(world.collect())
     world.require_agreement()
     assert bool(world.cloud.objects) == (moment == "submit1 before")
 
@@ -392,7 +379,7 @@ def test_a_crash_at_any_moment_of_a_completion(world: CloudWorld, moment: str) -
             world.get("key")
     world.complete(upload, *parts)  # the client tries again, whatever had become of it
     assert world.get("key") == PART + b"end"
-    collect(world)
+    run(world.collect())
     world.require_agreement()
 
 
@@ -476,7 +463,7 @@ def test_a_read_notices_what_another_program_deleted(world: CloudWorld) -> None:
     del world.cloud.objects["bucket/key"]
     with pytest.raises(NoSuchKey):
         world.get("key")
-    collect(world)
+    run(world.collect())
     world.require_agreement()
 
 
@@ -560,7 +547,7 @@ def test_an_upload_is_the_clouds_own(world: CloudWorld) -> None:
     assert world.get("key") == PART + b"end"
     assert world.get("key", part_number=2) == b"end"
     assert world.cloud.objects["bucket/key"].description.headers == {"content-type": "video/mp4"}
-    collect(world)
+    run(world.collect())
     world.require_agreement()
 
 
@@ -571,7 +558,7 @@ def test_the_etag_of_a_part_is_what_the_cloud_has_told(world: CloudWorld) -> Non
     assert part.etag == md5(PART).hexdigest()
     world.complete(upload, part)
     assert world.get("key") == PART
-    collect(world)
+    run(world.collect())
     world.require_agreement()
 
 
@@ -585,7 +572,7 @@ def test_a_completion_that_is_refused_leaves_the_upload(world: CloudWorld) -> No
     assert "complete" not in world.requests()
     world.complete(upload, first)
     assert world.get("key") == PART
-    collect(world)
+    run(world.collect())
     world.require_agreement()
 
 
@@ -598,7 +585,7 @@ def test_an_abort_and_a_bucket_that_goes_end_uploads_in_the_cloud(world: CloudWo
         world.part(upload, 2, b"x")
     world.upload("other")
     run(world.store.buckets.delete(world.caller(ALICE), "bucket"))
-    collect(world)
+    run(world.collect())
     assert not world.cloud.uploads
 
 
@@ -710,7 +697,7 @@ def test_any_sequence_with_a_cloud_that_fails(seed: int) -> None:
     world.cloud._before.clear()
     world.cloud._after.clear()
     world.crash()
-    collect(world)
+    run(world.collect())
     world.require_agreement()
     for key, allowed in expected.items():
         try:

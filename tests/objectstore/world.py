@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
+from bleepstore.background.collector import Collector
 from bleepstore.blobs.memory import MemoryBlobStore
 from bleepstore.errors import IncompleteBody
 from bleepstore.interfaces.http import IPayload
@@ -162,13 +163,19 @@ class World:
     :ivar released: how often the collector was woken.
     """
 
-    def __init__(self, *, max_object_size: int = 5 * 1024**4, region: str = "us-east-1") -> None:
+    def __init__(
+        self,
+        *,
+        max_object_size: int = 5 * 1024**4,
+        region: str = "us-east-1",
+        metadata: Faulty | None = None,
+    ) -> None:
         self.clock = Clock()
         self.time = 1_700_000_000_000
         self.threads = ImmediateThreads()
         self.disk = MemoryBlobStore(self.clock, self.threads)
         self.blobs = FaultyBlobs(self.disk)
-        self.metadata = Faulty(MemoryMetadata())
+        self.metadata = metadata or Faulty(MemoryMetadata())
         self.pins = Pins()
         self.released = 0
         self.rolls = 0
@@ -241,6 +248,18 @@ class World:
             return b"".join(pieces)
 
         return run(read())
+
+    async def collect(self) -> None:
+        """Delete the blobs that were let go of."""
+        collector = Collector(
+            self.clock,
+            lambda: self.time,
+            self.metadata,  # type: ignore[arg-type]
+            self.blobs,  # type: ignore[arg-type]
+            self.pins,
+            interval=60,
+        )
+        await collector.collect()
 
     def stored(self) -> set[str]:
         """The blobs that are on disk."""

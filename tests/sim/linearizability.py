@@ -121,6 +121,7 @@ class History:
         self._now = now
         self._lock = Lock()
         self._operations: list[Operation] = []
+        self._forgotten: set[int] = set()
 
     def call(self, client: str, action: str, bucket: str, **what: object) -> int:
         """Note a call just before it is made; gives a number for :meth:`returned`."""
@@ -136,10 +137,20 @@ class History:
         operation = self._operations[number]
         self._operations[number] = msgspec.structs.replace(operation, returned=now, outcome=outcome)
 
+    def amend(self, number: int, **what: object) -> None:
+        """Note what could not be known at the call."""
+        self._operations[number] = msgspec.structs.replace(self._operations[number], **what)
+
+    def forget(self, number: int) -> None:
+        """Note that an operation was refused for what is no matter of a key: it did nothing."""
+        self._forgotten.add(number)
+
     @property
     def operations(self) -> list[Operation]:
-        """All of them, in the order of their calls."""
-        return list(self._operations)
+        """All of them but those forgotten, in the order of their calls."""
+        return [
+            each for number, each in enumerate(self._operations) if number not in self._forgotten
+        ]
 
     def dump(self) -> bytes:
         """One line of JSON for each operation (an infinite return becomes null)."""
