@@ -32,6 +32,7 @@ from bleepstore.raft.messages import (
 )
 from bleepstore.raft.problems import ChangeInProgress, NotLeader
 from bleepstore.raft.progress import ProgressState
+from bleepstore.raft.quorum import majority
 
 TAKEN, LATER, WRONG = StepOutcome
 
@@ -93,7 +94,23 @@ class Steps:
             return LATER, f"{node} takes no entries yet; its log, or the leader's, may say why"
         if lacks > self._promote_within:
             return LATER, f"{node} lacks {lacks} entries still"
-        return self._change(raft.members.having(replace(member, voter=True)))
+        members = raft.members.having(replace(member, voter=True))
+        if too_few := self._too_few(members):
+            return LATER, too_few
+        return self._change(members)
+
+    def _too_few(self, members: Members) -> str:
+        """Why these could decide nothing, not even that they are the members: no majority of them
+        answers.  Empty: one does.
+
+        Such a change would be in force, and could neither be committed nor be undone.
+        """
+        raft, voters = self._raft, members.voters
+        silent = [each for each in sorted(voters) if raft.silence(each) >= self._silent_after]
+        if len(voters) - len(silent) >= majority(len(voters)):
+            return ""
+        unheard = ", ".join(silent)
+        return f"too few would be left to decide anything while nothing is heard of {unheard}"
 
     def _remove(self, node: str) -> Answer:
         raft = self._raft
@@ -102,6 +119,8 @@ class Steps:
             return self._committed()
         if members.voters == {node}:
             return WRONG, f"{node} is the last voter"
+        if too_few := self._too_few(members.without(node)):
+            return LATER, too_few
         if node == self._node_id:
             # It hands over first (thesis section 4.2.2): the next leader takes the step.
             self._hand_over(self._furthest())

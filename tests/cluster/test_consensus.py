@@ -30,6 +30,8 @@ from bleepstore.raft.messages import (
     ProposeAnswer,
     SnapshotMark,
     StepAnswer,
+    StepKind,
+    StepOutcome,
 )
 from tests.cluster.world import SETTINGS, STEP, Node, World
 
@@ -1018,6 +1020,41 @@ def test_a_leader_that_stops_hands_over_to_one_that_is_there(world: World) -> No
     leader, other, _ = silent_with_all_of_the_log(world)
     world.run(leader.consensus.stop(), patience=1)
     assert other.role == "leader"
+
+
+def test_nobody_is_removed_whom_the_others_need_while_one_is_silent(world: World) -> None:
+    """The change would be in force at once, and could neither be committed nor be undone."""
+    world.add(*ALL)
+    leader, silent = world.leader, world.follower
+    other = next(world[each] for each in ALL if each not in (leader.id, silent.id))
+    silent.kill()
+    world.go_on(2)
+    for needed in (other, leader):
+        with pytest.raises(ServiceUnavailable, match=f"while nothing is heard of {silent.id}"):
+            world.run(other.consensus.remove_member(needed.id))
+    assert world.leader is leader
+    world.run(other.consensus.propose(b"it goes on"))
+    world.run(other.consensus.remove_member(silent.id))
+    world.run(leader.consensus.remove_member(other.id))
+    world.run(leader.consensus.propose(b"alone"))
+
+
+def test_nobody_becomes_a_voter_whom_the_others_would_wait_for_in_vain(world: World) -> None:
+    world.add(*ALL)
+    world.add("d", first=())
+    leader, silent = world.leader, world.follower
+    silent.kill()
+    assert leader.consensus._driver is not None
+    take = leader.consensus._driver.steps.take
+    learner = ChangeStep(0, StepKind.ADD, "d", "d:1")
+    world.until(lambda: take(learner)[0] is StepOutcome.TAKEN)
+    world.until(lambda: world["d"].role == "learner")
+    world.go_on(1)
+    world["d"].kill()
+    world.go_on(2)
+    outcome, reason = take(ChangeStep(0, StepKind.PROMOTE, "d"))
+    assert (outcome, reason.endswith("d")) == (StepOutcome.LATER, True)
+    world.run(leader.consensus.propose(b"it goes on"))
 
 
 @pytest.mark.parametrize("lost", [ChangeStep, StepAnswer])
