@@ -135,6 +135,8 @@ class Steps:
             return WRONG, f"{node} is no voter" if node else "there is no other voter"
         if node == self._node_id:
             return TAKEN, ""
+        if raft.silence(node) >= self._silent_after:
+            return LATER, f"nothing is heard of {node}"  # to try would only hold up who writes
         self._hand_over(node)
         return LATER, f"{node} is to take over"
 

@@ -1016,6 +1016,15 @@ def test_leadership_is_not_handed_to_one_that_is_silent(world: World) -> None:
     assert world.leader is other
 
 
+def test_nobody_has_to_wait_for_a_silent_one_to_take_over(world: World) -> None:
+    leader, _, silent = silent_with_all_of_the_log(world)
+    asked = world.start(leader.consensus.transfer_leadership(silent.id))
+    world.go_on(0.3)
+    world.run(leader.consensus.propose(b"meanwhile"), patience=0.5)
+    with pytest.raises(ServiceUnavailable, match="nothing is heard of c"):
+        world.result(asked)
+
+
 def test_a_leader_that_stops_hands_over_to_one_that_is_there(world: World) -> None:
     leader, other, _ = silent_with_all_of_the_log(world)
     world.run(leader.consensus.stop(), patience=1)
