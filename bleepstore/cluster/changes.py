@@ -99,14 +99,21 @@ class Steps:
             return LATER, too_few
         return self._change(members)
 
+    def _answers(self, node: str) -> bool:
+        """Whether a member has answered this leader, and not long ago; the leader itself does."""
+        progress = self._raft.progress(node)
+        if progress is None:
+            return node == self._node_id
+        return progress.round > 0 and self._raft.silence(node) < self._silent_after
+
     def _too_few(self, members: Members) -> str:
         """Why these could decide nothing, not even that they are the members: no majority of them
         answers.  Empty: one does.
 
         Such a change would be in force, and could neither be committed nor be undone.
         """
-        raft, voters = self._raft, members.voters
-        silent = [each for each in sorted(voters) if raft.silence(each) >= self._silent_after]
+        voters = members.voters
+        silent = [each for each in sorted(voters) if not self._answers(each)]
         if len(voters) - len(silent) >= majority(len(voters)):
             return ""
         unheard = ", ".join(silent)
@@ -135,7 +142,7 @@ class Steps:
             return WRONG, f"{node} is no voter" if node else "there is no other voter"
         if node == self._node_id:
             return TAKEN, ""
-        if raft.silence(node) >= self._silent_after:
+        if not self._answers(node):
             return LATER, f"nothing is heard of {node}"  # to try would only hold up who writes
         self._hand_over(node)
         return LATER, f"{node} is to take over"
@@ -160,7 +167,7 @@ class Steps:
         raft = self._raft
         found = [(raft.progress(each), each) for each in raft.members.voters]
         known = [
-            (raft.silence(each) < self._silent_after, progress.match, each)
+            (self._answers(each), progress.match, each)
             for progress, each in found
             if progress is not None
         ]

@@ -1048,6 +1048,17 @@ def test_nobody_is_removed_whom_the_others_need_while_one_is_silent(world: World
     world.run(leader.consensus.propose(b"alone"))
 
 
+def test_a_new_leader_takes_nobody_for_alive_of_whom_it_has_heard_nothing(world: World) -> None:
+    world.add(*ALL)
+    dead = world.leader
+    dead.kill()
+    leader = world.leader
+    other = next(world[each] for each in ALL if each not in (leader.id, dead.id))
+    with pytest.raises(ServiceUnavailable, match=f"nothing is heard of {dead.id}"):
+        world.run(leader.consensus.remove_member(other.id))
+    world.run(other.consensus.propose(b"it goes on"))
+
+
 def test_nobody_becomes_a_voter_whom_the_others_would_wait_for_in_vain(world: World) -> None:
     world.add(*ALL)
     world.add("d", first=())
