@@ -24,10 +24,8 @@ _UNDECIDED_OF_DELETES = _UNDECIDED_OF_WRITES | {b"if-none-match"}
 
 def etag_list(value: bytes) -> tuple[str, ...]:
     """The ETags of a condition, without quotes; strong, weak or unquoted, as S3 accepts them."""
-    text = text_of(value).strip()
-    if text == "*":
-        return ("*",)
-    return tuple(match[1] if match[1] is not None else match[2] for match in _ETAG.finditer(text))
+    found = _ETAG.finditer(text_of(value))
+    return tuple(match[1] if match[1] is not None else match[2] for match in found)
 
 
 def _conditions(headers: Headers, names: tuple[bytes, ...]) -> ReadConditions:

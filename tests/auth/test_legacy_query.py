@@ -63,12 +63,39 @@ def test_what_botocore_presigns_is_verified(key: str, style: str) -> None:
         verify_legacy(claim_of(b"GET", target.replace(b"?", b"x?")), SECRET, host_bucket)
 
 
+@pytest.mark.parametrize("operation", ["list_objects_v2", "get_bucket_acl", "head_bucket"])
+@pytest.mark.parametrize("style", ["path", "virtual"])
+def test_what_botocore_presigns_of_a_bucket_is_verified(operation: str, style: str) -> None:
+    """It signs ``/bucket/`` even where it sends ``/bucket``."""
+    method = b"HEAD" if operation == "head_bucket" else b"GET"
+    target = presigned(operation, {"Bucket": "bucket"}, style)
+    path, _, query = target.partition(b"?")
+    assert path == (b"/bucket" if style == "path" else b"/")
+    host_bucket = "bucket" if style == "virtual" else ""
+    verify_legacy(claim_of(method, target), SECRET, host_bucket)
+    others = (b"/bucket/k", b"/bucket/k/", b"/other", b"/bucket%2F", b"/bucket%2Fk", b"/")
+    for other in others[: None if style == "path" else -1]:
+        with pytest.raises(SignatureDoesNotMatch):
+            verify_legacy(claim_of(method, other + b"?" + query), SECRET, host_bucket)
+
+
+def test_a_slash_is_added_to_the_path_of_a_bucket_alone() -> None:
+    target = presigned("get_object", {"Bucket": "b", "Key": "k/"})
+    verify_legacy(claim_of(b"GET", target), SECRET, "")
+    for other in (b"/b/k?", b"/b%2Fk?"):
+        with pytest.raises(SignatureDoesNotMatch):
+            verify_legacy(claim_of(b"GET", target.replace(b"/b/k/?", other)), SECRET, "")
+
+
 def test_overrides_and_sub_resources_are_signed() -> None:
     target = presigned(
         "get_object",
         {"Bucket": "b", "Key": "k", "ResponseContentType": "text/plain; x=y", "PartNumber": 3},
     )
     verify_legacy(claim_of(b"GET", target), SECRET, "")
+    assert b"%20" in target or b"+" in target
+    verify_legacy(claim_of(b"GET", target.replace(b"%20", b"+")), SECRET, "")
+    verify_legacy(claim_of(b"GET", target.replace(b"+", b"%20")), SECRET, "")
     changed = target.replace(b"text%2Fplain", b"text%2Fhtml")
     with pytest.raises(SignatureDoesNotMatch):
         verify_legacy(claim_of(b"GET", changed), SECRET, "")
@@ -155,6 +182,7 @@ def legacy(query: bytes, now: int = 1_000_000) -> LegacyClaim:
         b"AWSAccessKeyId=a&Signature=s&Expires=999",
         b"AWSAccessKeyId=a&Signature=s&Expires=606701",
         b"AWSAccessKeyId=a&Signature=s&Expires=9999999999999999",
+        b"AWSAccessKeyId=a&Signature=s&Expires=" + b"9" * 5000,
     ],
 )
 def test_incomplete_and_untimely_queries_are_denied(query: bytes) -> None:
@@ -166,6 +194,16 @@ def test_the_bounds_of_the_validity() -> None:
     assert legacy(b"AWSAccessKeyId=a&Signature=s&Expires=1000").expires == 1000
     # A week from the client's now, which may be a quarter of an hour ahead.
     assert legacy(b"AWSAccessKeyId=a&Signature=s&Expires=606700").expires == 606_700
+    with pytest.raises(AccessDenied) as caught:
+        legacy(b"AWSAccessKeyId=a&Signature=s&Expires=1000", 1_001_000)
+    assert caught.value.details == {
+        "Expires": "1970-01-01T00:16:40Z",
+        "ServerTime": "1970-01-01T00:16:41Z",
+    }
+
+
+def test_a_parameter_that_stands_for_no_header_may_hold_anything() -> None:
+    legacy(b"AWSAccessKeyId=a&Signature=s&Expires=2000&prefix=%0A&%20%0A=%00")
 
 
 def test_a_session_token_is_refused() -> None:

@@ -112,7 +112,10 @@ def test_a_malformed_request_line_is_refused(line: bytes) -> None:
         parse(line=line)
 
 
-@pytest.mark.parametrize("line", [b"FETCH / HTTP/1.1", b"get / HTTP/1.1", b"CONNECT / HTTP/1.1"])
+@pytest.mark.parametrize(
+    "line",
+    [b"FETCH / HTTP/1.1", b"get / HTTP/1.1", b"CONNECT / HTTP/1.1", b"CONNECT a:443 HTTP/1.1"],
+)
 def test_an_unknown_method_is_not_implemented(line: bytes) -> None:
     with pytest.raises(NotImplemented):
         parse(line=line)

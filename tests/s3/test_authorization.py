@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import hmac
+from base64 import b64encode
+from hashlib import sha256
+from urllib.parse import quote
+
 import pytest
 
+from bleepstore.auth.signing import Signer
 from bleepstore.model.accounts import Credential
 from tests.s3.harness import ALICE, BOB, ROOT, FakeRequest, Server, refusal
 
@@ -138,6 +144,8 @@ def test_a_header_says_in_which_region_the_bucket_is(
 def test_no_header_says_where_a_bucket_is_when_none_was_asked_for(server: Server) -> None:
     request = _signed_elsewhere(server, "GET", "/")
     assert request.answered("x-amz-bucket-region") is None
+    other = server.signed("GET", "/bucket/absent")
+    assert (other.code, other.answered("x-amz-bucket-region")) == ("NoSuchKey", None)
 
 
 def _signed_elsewhere(server: Server, method: str, target: str) -> FakeRequest:
@@ -172,6 +180,74 @@ def test_a_presigned_request_expires(server: Server) -> None:
     assert expired.detail("Message") == "Request has expired"
     broken = server.raw("GET", target.replace("X-Amz-Expires=60", "X-Amz-Expires=604801"))
     assert _answer(broken) == (400, "AuthorizationQueryParametersError")
+
+
+def _by_version_2(
+    server: Server, method: str, resource: str, amz: str = "", by: Credential = ROOT
+) -> str:
+    """The query that signs a request by Signature Version 2.
+
+    :param amz: the lines of its x-amz-* headers.
+    """
+    expires = server.now() // 1000 + 60
+    text = f"{method}\n\n\n{expires}\n{amz}{resource}"
+    signature = b64encode(hmac.digest(by.secret_key.encode(), text.encode(), "sha1")).decode()
+    return f"?AWSAccessKeyId={by.access_key}&Expires={expires}&Signature={quote(signature)}"
+
+
+def test_a_presigned_request_of_version_2_is_verified(server: Server) -> None:
+    query = _by_version_2(server, "GET", "/bucket/key")
+    assert server.raw("GET", "/bucket/key" + query).sent == b"content"
+    impostor = Credential(ROOT.access_key, "guess", ROOT.account)
+    for method, target, sent in (
+        ("GET", "/bucket/key", _by_version_2(server, "GET", "/bucket/key", by=impostor)),
+        ("GET", "/bucket/other", query),
+        ("DELETE", "/bucket/key", query),
+        ("GET", "/bucket/key", query + "&acl"),
+    ):
+        request = server.raw(method, target + sent)
+        assert _answer(request) == (403, "SignatureDoesNotMatch"), target
+    assert server.raw("GET", "/bucket/key" + query).sent == b"content"
+
+
+def test_version_2_signs_the_bucket_that_the_host_names(server: Server) -> None:
+    assert server.signed("PUT", "/other").status == 200
+    assert server.signed("PUT", "/other/key", body=b"other").status == 200
+    query = _by_version_2(server, "GET", "/bucket/key")
+    host = "bucket.localhost:9000"
+    assert server.raw("GET", "/key" + query, host=host).sent == b"content"
+    assert server.raw("GET", "/bucket/key" + query).sent == b"content"
+    for target, at in (("/key", "other.localhost:9000"), ("/bucket/key", host)):
+        request = server.raw("GET", target + query, host=at)
+        assert _answer(request) == (403, "SignatureDoesNotMatch")
+
+
+def _another_hash(server: Server, target: str, by: str) -> FakeRequest:
+    """A body sent with the hash of another one, which is signed where anything is."""
+    wrong = sha256(b"another body").hexdigest()
+    if by == "version 2":
+        target += _by_version_2(server, "PUT", target, f"x-amz-content-sha256:{wrong}\n")
+    elif by == "version 4":
+        return server.signed("PUT", target, body=b"body", payload=wrong)
+    return server.raw("PUT", target, {"x-amz-content-sha256": wrong}, b"body")
+
+
+@pytest.mark.parametrize("by", ["version 4", "version 2", "nobody"])
+def test_a_body_has_the_hash_that_was_said_whoever_signed(server: Server, by: str) -> None:
+    assert server.signed("PUT", "/bucket?acl", {"x-amz-acl": "public-read-write"}).status == 200
+    request = _another_hash(server, "/bucket/new", by)
+    assert _answer(request) == (400, "XAmzContentSHA256Mismatch")
+    assert server.signed("GET", "/bucket/new").status == 404
+
+
+def test_headers_that_a_presigned_query_holds_count(server: Server) -> None:
+    target = "/bucket/new?x-amz-acl=public-read&x-amz-meta-colour=red"
+    signer = Signer(ROOT.access_key, ROOT.secret_key, "us-east-1")
+    host = (b"host", b"localhost:9000")
+    presigned = signer.presign(b"PUT", target.encode(), [host], server.now(), 60)
+    assert server.raw("PUT", presigned, body=b"new").status == 200
+    public = server.raw("GET", "/bucket/new")
+    assert (public.sent, public.answered("x-amz-meta-colour")) == (b"new", "red")
 
 
 def test_without_authentication_everybody_is_root() -> None:

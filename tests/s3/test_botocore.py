@@ -295,6 +295,8 @@ def test_presigned_urls(server: Server, s3: Any, version: str | None) -> None:
     got = server.raw("GET", target("get_object", Key="k", ResponseContentType="text/z"))
     assert (got.status, got.sent) == (200, b"by url")
     assert got.answered("content-type") == "text/z"
+    assert b"<Key>k</Key>" in server.raw("GET", target("list_objects_v2")).sent
+    assert server.raw("HEAD", target("head_bucket")).status == 200
 
 
 def test_a_presigned_copy_is_a_copy(server: Server, s3: Any) -> None:

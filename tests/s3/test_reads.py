@@ -136,6 +136,7 @@ def test_a_reader_that_goes_away_ends_the_read(server: Server) -> None:
     request.gone()
     assert server.counted("GetObject", "error") == 1
     assert "ClientDisconnected" in server.lines.text
+    assert request.aborted
     deleted = server.signed("DELETE", "/bucket/large")
     assert deleted.status == 204
 

@@ -6,6 +6,7 @@ from base64 import b64encode
 from hashlib import md5, sha256
 
 import pytest
+from twisted.logger import capturedLogs
 
 from bleepstore.auth.payload import EMPTY_SHA256
 from bleepstore.model.accounts import Credential
@@ -363,8 +364,11 @@ def test_a_defect_is_an_internal_error_that_tells_nothing(
         raise ValueError("secret detail")
 
     monkeypatch.setattr(server.store.objects, "head", broken)
-    request = server.signed("GET", "/bucket/key", {"if-none-match": "*"})
+    with capturedLogs() as events:
+        request = server.signed("GET", "/bucket/key", {"if-none-match": "*"})
     _refused(request, 500, "InternalError")
+    [failure] = [event["log_failure"] for event in events if "log_failure" in event]
+    assert str(failure.value) == "secret detail"
     assert b"secret" not in request.sent
     assert server.counted("GetObject", "error") == 1
 

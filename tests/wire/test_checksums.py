@@ -66,7 +66,7 @@ def test_a_checksum_comes_as_header_or_trailer(algorithm: ChecksumAlgorithm) -> 
 def test_a_header_counts_though_a_trailer_is_announced_that_cannot_come(
     algorithm: ChecksumAlgorithm,
 ) -> None:
-    both = {**header(algorithm), b"x-amz-trailer": algorithm.header.encode()}
+    both = {**header(algorithm), b"x-amz-trailer": algorithm.header.title().encode()}
     for payload in (b"STREAMING-AWS4-HMAC-SHA256-PAYLOAD", b"UNSIGNED-PAYLOAD"):
         claim = claimed_checksum({**both, b"x-amz-content-sha256": payload})
         assert claim == ClaimedChecksum(algorithm, VALUES[algorithm])
@@ -174,16 +174,37 @@ def test_what_complete_says_of_the_whole() -> None:
 
 
 @pytest.mark.parametrize(
+    ("algorithm", "said", "kind"),
+    [
+        (CRC32, None, ChecksumType.FULL_OBJECT),
+        (CRC32, b"full_object", ChecksumType.FULL_OBJECT),
+        (CRC32, b"COMPOSITE", ChecksumType.COMPOSITE),
+        (ChecksumAlgorithm.CRC64NVME, None, ChecksumType.FULL_OBJECT),
+        (ChecksumAlgorithm.SHA1, None, ChecksumType.COMPOSITE),
+        (ChecksumAlgorithm.SHA1, b"composite", ChecksumType.COMPOSITE),
+    ],
+)
+def test_a_whole_without_a_number_of_parts_has_the_type_that_is_said_or_implied(
+    algorithm: ChecksumAlgorithm, said: bytes | None, kind: ChecksumType
+) -> None:
+    sent = {} if said is None else {b"x-amz-checksum-type": said}
+    whole = expected_whole({**header(algorithm), **sent})
+    assert whole.checksum == Checksum(algorithm, VALUES[algorithm], kind)
+
+
+@pytest.mark.parametrize(
     "headers",
     [
         header(CRC32, VALUES[CRC32] + "-"),
         header(CRC32, VALUES[CRC32] + "-x"),
+        header(CRC32, VALUES[CRC32] + "-100000"),
         header(ChecksumAlgorithm.CRC64NVME, VALUES[ChecksumAlgorithm.CRC64NVME] + "-2"),
         {**header(CRC32, VALUES[CRC32] + "-2"), b"x-amz-checksum-type": b"FULL_OBJECT"},
         {**header(ChecksumAlgorithm.SHA1), b"x-amz-checksum-type": b"FULL_OBJECT"},
         {**header(CRC32), **header(ChecksumAlgorithm.SHA1)},
         {b"x-amz-mp-object-size": b"-1"},
         {b"x-amz-mp-object-size": b"a"},
+        {b"x-amz-mp-object-size": b"1" * 5000},
     ],
 )
 def test_complete_refuses_what_cannot_be(headers: dict[bytes, bytes]) -> None:
@@ -193,6 +214,7 @@ def test_complete_refuses_what_cannot_be(headers: dict[bytes, bytes]) -> None:
 
 def test_checksum_mode() -> None:
     assert wants_checksum({b"x-amz-checksum-mode": b"ENABLED"})
+    assert wants_checksum({b"x-amz-checksum-mode": b"enabled"})
     assert not wants_checksum({})
     for value in (b"yes", b""):
         with pytest.raises(errors.InvalidRequest, match="x-amz-checksum-mode header is invalid"):

@@ -113,6 +113,7 @@ def test_a_copy_range_must_be_explicit(value: bytes) -> None:
 
 def test_a_copy_range_must_lie_within_the_source() -> None:
     assert parse_copy_range(b"bytes=2-5") == (2, 5)
+    assert parse_copy_range(b"bytes=2-2") == (2, 2)
     assert require_copy_range(2, 5, 6) == (2, 4)
     with pytest.raises(errors.InvalidArgument, match="source object of size: 5"):
         require_copy_range(2, 5, 5)
