@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import re
 import resource
+import shutil
 import sqlite3
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +24,7 @@ from bleepstore.metadata.schema import SCHEMA_VERSION, UnusableDatabase
 from bleepstore.metadata.sqlite import SqliteMetadata
 from bleepstore.model.commands import Written
 from bleepstore.streams.threads import ImmediateThreads
+from tests.contract.blobs import open_files
 from tests.contract.metadata_engines import Turns
 from tests.metadata.values import bucket, put, upload
 
@@ -54,7 +58,67 @@ def test_commits_are_synced_in_full(tmp_path: Path, turns: Turns) -> None:
     writer = store._database.writer
     assert writer.execute("PRAGMA synchronous").fetchall() == [(2,)]
     assert writer.execute("PRAGMA journal_mode").fetchall() == [("wal",)]
+    for connection in (writer, store._checkpointer):
+        assert connection.execute("PRAGMA wal_autocheckpoint").fetchall() == [(0,)]
     turns.run(store.stop())
+
+
+def test_the_names_of_a_new_database_are_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    Database(tmp_path / "new" / "m.db").close()
+    assert synced == [str(tmp_path), str(tmp_path / "new")]
+
+
+def test_a_start_brings_what_the_page_cache_has_into_the_database(
+    tmp_path: Path, turns: Turns
+) -> None:
+    """After a sync that failed it may be there alone, and be called clean."""
+    (tmp_path / "killed").mkdir()
+    store = opened(tmp_path / "m.db", turns)
+    turns.run(store.submit(bucket()))
+    turns.run(store.submit(put("key", b"x" * 100_000)))
+    for name in ("m.db", "m.db-wal"):
+        shutil.copy(tmp_path / name, tmp_path / "killed" / name)
+    turns.run(store.stop())
+    wal = tmp_path / "killed" / "m.db-wal"
+    assert wal.stat().st_size > 100_000
+    database = Database(tmp_path / "killed" / "m.db")
+    assert wal.stat().st_size == 0
+    database.close()
+
+
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_FSYNC])
+def test_at_a_start_a_full_disk_is_no_obstacle_and_a_failing_one_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    class Writer(sqlite3.Connection):
+        def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+            if "wal_checkpoint" in statement:
+                error = sqlite3.OperationalError("refused")
+                error.sqlite_errorcode = code
+                raise error
+            return super().execute(statement, *values)
+
+    connect = partial(sqlite3.connect, factory=Writer)
+    monkeypatch.setattr("bleepstore.metadata.database.sqlite3.connect", connect)
+    before = open_files()
+    if code == sqlite3.SQLITE_FULL:
+        database = Database(tmp_path / "m.db")
+        assert database.writer.execute("PRAGMA busy_timeout").fetchall() == [(0,)]
+        database.close()
+    else:
+        with pytest.raises(UnusableDatabase, match="refused"):
+            Database(tmp_path / "m.db")
+    assert open_files() == before
 
 
 def test_a_file_of_another_program_or_version_is_refused_in_one_clear_line(
@@ -254,6 +318,7 @@ FILL = """
 import resource, signal, sys
 from pathlib import Path
 from bleepstore.errors import InsufficientStorage
+from tests.contract.blobs import open_files
 from tests.contract.metadata_engines import Turns
 from tests.metadata.test_database import fill
 fill(Path(sys.argv[1]))
