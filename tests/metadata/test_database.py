@@ -20,6 +20,7 @@ import pytest
 from bleepstore.errors import InsufficientStorage
 from bleepstore.metadata import listing, reader, upload_listing, versions
 from bleepstore.metadata.database import Database, open_in_memory
+from bleepstore.metadata.digest import TABLES
 from bleepstore.metadata.schema import SCHEMA_VERSION, UnusableDatabase
 from bleepstore.metadata.sqlite import SqliteMetadata
 from bleepstore.model.commands import Written
@@ -174,6 +175,21 @@ def test_a_file_that_lacks_a_column_is_refused(tmp_path: Path, turns: Turns) -> 
         connection.execute("ALTER TABLE versions DROP COLUMN inline")
     with pytest.raises(UnusableDatabase, match=r"m\.db .* unfinished .* has no versions\.inline"):
         opened(path, turns)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_table_that_cannot_be_read_is_found_out_at_the_start(tmp_path: Path, table: str) -> None:
+    database = Database(tmp_path / "m.db")
+    ((page,),) = database.writer.execute(
+        "SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)
+    ).fetchall()
+    ((size,),) = database.writer.execute("PRAGMA page_size").fetchall()
+    database.close()
+    with (tmp_path / "m.db").open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+    with pytest.raises(UnusableDatabase, match="malformed"):
+        Database(tmp_path / "m.db")
 
 
 def test_the_log_stays_bounded_under_endless_load(tmp_path: Path, turns: Turns) -> None:

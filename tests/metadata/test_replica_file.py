@@ -20,9 +20,11 @@ from bleepstore.errors import NoSuchBucket
 from bleepstore.metadata import copies, database
 from bleepstore.metadata import replica as replica_module
 from bleepstore.metadata.copies import become_copy
+from bleepstore.metadata.machine import StateMachine
 from bleepstore.metadata.replica import MetadataReplica, ReplicaFile
 from bleepstore.model.commands import DeleteObjects, DeleteTarget
 from bleepstore.streams.threads import ImmediateThreads
+from tests.contract.blobs import open_files
 from tests.contract.metadata_engines import Turns
 from tests.metadata.entries import Log
 from tests.metadata.values import bucket, put
@@ -275,6 +277,26 @@ def test_a_copy_is_made_while_others_write(
     other = opened(tmp_path / "other.db")
     turns.run(other.replace(str(path), 41))
     assert turns.run(other.digest()) == digest
+
+
+def test_a_copy_is_synced_when_it_is_whole_and_then_its_name_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = database.open_in_memory()
+    StateMachine(lambda: source).apply_group([bucket(), put("k", b"x" * 100_000)], mark=7)
+    synced: list[tuple[str, int]] = []
+
+    def fsync(file: int) -> None:
+        synced.append((os.readlink(f"/proc/self/fd/{file}"), os.fstat(file).st_size))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    before = open_files()
+    path = tmp_path / "copy"
+    assert copies.write_copy(source, str(path)) == 7
+    assert open_files() == before
+    assert not source.in_transaction, "what is read would keep the log from being emptied"
+    assert synced[0] == (str(path), path.stat().st_size)
+    assert [name for name, _ in synced[1:]] == [str(tmp_path)]
 
 
 def test_a_copy_that_fails_leaves_no_file(
