@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 
 from bleepstore.config.sections import Config, ServerConfig
 from bleepstore.errors import StoreError
@@ -13,7 +15,8 @@ from bleepstore.http.factory import HTTPFactory
 from bleepstore.http.settings import Limits
 from bleepstore.interfaces.blobs import IBlobStore
 from bleepstore.interfaces.threads import Dice, Now
-from bleepstore.node.stores import Metadata
+from bleepstore.metadata.schema import UnusableDatabase
+from bleepstore.node.stores import UNUSABLE, Metadata
 from bleepstore.objectstore.store import ObjectStore
 from bleepstore.observability.families import Distribution, Family
 from bleepstore.observability.health import Check, Health, Unusable
@@ -25,6 +28,8 @@ from bleepstore.s3.front import Instruments, S3Front
 from bleepstore.s3.openapi import openapi_document
 from bleepstore.s3.pages import SystemPages
 from bleepstore.wire.routing import Router
+
+_log = Logger()
 
 
 class ClusterView(Protocol):
@@ -61,7 +66,10 @@ def build_front(
         metrics.add_families(cluster.families)
     health = None
     if config.observability.health_check:
-        checks: dict[str, Check] = {"metadata": metadata.totals, "storage": known(blobs.check)}
+        checks: dict[str, Check] = {
+            "metadata": known(in_place(metadata.totals, _database(config))),
+            "storage": known(blobs.check),
+        }
         if cluster is not None:
             checks["cluster"] = cluster.check
         health = Health(reactor, checks)
@@ -80,15 +88,54 @@ def build_front(
 
 
 def known(check: Check) -> Check:
-    """The check, whose StoreErrors are no news: a cloud that is away is in the log already."""
+    """The check, whose StoreErrors are no news: a cloud that is away is in the log already.  What
+    is wrong with the data is one line of the log, and not for who asks."""
 
     async def checked() -> object:
         try:
             return await check()
         except StoreError as error:
             raise Unusable(reason=f"{error.code}: {error}") from error
+        except UNUSABLE as error:
+            _log.error("A health check failed: {error}", error=str(error))
+            raise Unusable from error
 
     return checked
+
+
+def in_place(check: Check, path: str) -> Check:
+    """The check, and whether a file is still the one of the first check: SQLite writes on to one
+    that was moved away or replaced, and all of that is lost with the process.
+
+    :param path: empty: there is no file.
+    """
+    if not path:
+        return check
+    opened: os.stat_result | None = None
+
+    async def checked() -> object:
+        nonlocal opened
+        said = await check()
+        try:
+            found = os.stat(path)
+        except OSError:
+            found = None
+        opened = opened or found
+        if opened is None or found is None or not os.path.samestat(opened, found):
+            raise UnusableDatabase(
+                f"{path} is not the database that is open: it was moved or replaced while the "
+                "server runs, and what is written is lost with it; put back what was there, and "
+                "stop the server before it is replaced"
+            )
+        return said
+
+    return checked
+
+
+def _database(config: Config) -> str:
+    """The file of the metadata, empty if there is none."""
+    metadata = config.metadata
+    return metadata.sqlite.path if metadata.engine in ("sqlite", "raft") else ""
 
 
 def channels_of(
