@@ -354,7 +354,7 @@ class PeerConnection(StreamProtocol):
         try:
             self._reader.feed(data)
         except BadBox as error:
-            self.misbehaved("garbage", f"sent what nobody sends: {error}")
+            self.misbehaved("garbage", f"sent what this version does not understand: {error}")
 
     def misbehaved(self, reason: str, detail: str) -> None:
         """The other side broke the rules: end it, and have it said."""

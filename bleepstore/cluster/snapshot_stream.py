@@ -68,7 +68,9 @@ class SnapshotSender:
             await connection.call(SnapshotFinish, deadline)
             self._counters.snapshots_sent += 1
         except BadBox as error:
-            raise ConnectionError(f"{peer} sent what nobody sends: {error}") from None
+            raise ConnectionError(
+                f"{peer} sent what this version does not understand: {error}"
+            ) from None
         finally:
             if connection is not None:
                 connection.close()
