@@ -181,7 +181,7 @@ class HTTPChannel(Protocol):
         self._advancing = True
         try:
             while self._input and self._ready():
-                if served == TURN:
+                if served and (served == TURN or not self.factory.crowd.may_serve()):
                     self._yield_turn()
                     return
                 head = self._take_head()

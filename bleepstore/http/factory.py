@@ -20,6 +20,7 @@ from bleepstore.http.backlog import Backlog
 from bleepstore.http.body import READS
 from bleepstore.http.channel import HTTPChannel
 from bleepstore.http.complaints import Complaint
+from bleepstore.http.crowd import Crowd
 from bleepstore.http.head import HeadParser
 from bleepstore.http.outbound import Departures
 from bleepstore.http.response import date_bytes, plain_refusal
@@ -51,6 +52,7 @@ class HTTPFactory(Factory):
     :param now: the wall clock, for Date; if not given, the reactor's seconds are.
     :ivar reads: what large bodies that arrive may take in one read.
     :ivar backlog: large answers that were not taken yet.
+    :ivar crowd: pipelined requests of a turn.
     :ivar spoken_to_in_tls: made where a client expects TLS of a port that has none.
     :ivar stopping: whether :meth:`stop` was called.
     """
@@ -73,6 +75,7 @@ class HTTPFactory(Factory):
         self.parser: Final = HeadParser(limits.max_target, limits.max_head, limits.max_headers)
         self.departures: Final = Departures(reactor)
         self.arrivals: Final = Arrivals()
+        self.crowd: Final = Crowd(reactor)
         self.reads: Final = Share(READS)
         self.backlog: Final = Backlog(reactor)
         self.stopping = False

@@ -34,7 +34,8 @@ LINGER_BYTES: Final = 64 * 1024 * 1024
 """Bytes that it discards at most."""
 
 TURN: Final = 32
-"""Pipelined requests that are served before other connections get their turn."""
+"""Pipelined requests of one connection that are served before others get their turn; of all
+connections together see ``crowd``."""
 
 
 class Limits(Struct, frozen=True):

@@ -13,6 +13,7 @@ from twisted.logger import LogLevel, capturedLogs, formatEvent
 from zope.interface.verify import verifyObject
 
 from bleepstore.errors import AccessDenied, IncompleteBody, InternalError, StoreError
+from bleepstore.http.crowd import TOGETHER
 from bleepstore.http.request import Request
 from bleepstore.http.settings import DRAIN, LINGER_BYTES, LINGER_TIME, PIPELINE, TURN, Limits
 from bleepstore.interfaces.http import Header, IBody, IHttpRequest
@@ -144,6 +145,21 @@ def test_a_long_pipeline_lets_other_connections_have_their_turn() -> None:
     assert len(connection.responses()) == TURN
     connection.clock.advance(0)
     assert len(connection.responses()) == TURN + 5
+
+
+def test_many_long_pipelines_have_a_turn_together() -> None:
+    """Not one each: a client that asks for one thing would wait for all of them."""
+    first = Connection(answering())
+    others = [Connection(first.factory.handler, factory=first.factory) for _ in range(20)]
+    connections = [first, *others]
+    for connection in connections:
+        connection.send(head() * TURN)
+    served = [len(connection.responses()) for connection in connections]
+    assert sum(served) == TOGETHER + len(connections)
+    assert served[0] == TURN
+    assert served[-1] == 1
+    first.clock.advance(0)
+    assert all(len(connection.responses()) == TURN for connection in connections)
 
 
 def test_pipelined_bytes_are_bounded_while_a_request_is_served() -> None:
