@@ -165,6 +165,8 @@ class Uploads:
         """
         found = await self._party(caller, upload)
         page = await self._metadata.list_parts(upload.upload_id, after, limit)
+        if not page.parts:
+            await self._party(caller, upload)  # it may have ended meanwhile, with its parts
         names = await self._accounts.names({found.owner_id, found.initiator_id})
         return ListedParts(found, page, names)
 

@@ -339,6 +339,17 @@ def test_parts_are_listed_in_pages_with_names(world: World) -> None:
     assert listed.upload.upload_id == upload.upload_id
 
 
+@pytest.mark.parametrize("after", [0, 1])
+def test_the_parts_of_an_upload_that_ends_meanwhile_are_not_listed_as_none(
+    world: World, after: int
+) -> None:
+    upload = create(world)
+    parts = [put_part(world, upload, 1, FIRST), put_part(world, upload, 2, LAST)]
+    world.metadata.before("list_parts", lambda: complete(world, upload, *parts))
+    with pytest.raises(NoSuchUpload):
+        run(world.store.uploads.list_parts(world.caller(ALICE), upload, after=after))
+
+
 # Copies into an upload
 
 
