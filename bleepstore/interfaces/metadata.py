@@ -121,6 +121,9 @@ class IMetadataReader(Interface):
     def referenced_blobs(blob_ids: Sequence[str]) -> Awaitable[frozenset[str]]:
         """Which of these blobs some content, or an upload, references."""
 
+    def is_released(blob_id: str) -> Awaitable[bool]:
+        """Whether this blob is one of those: let go of, and not yet forgotten."""
+
     def last_epoch() -> Awaitable[int]:
         """The number of the last epoch that was opened; 0 while none was, so all is new."""
 

@@ -122,6 +122,10 @@ class Queries(ABC):
         """See :class:`IMetadataReader`."""
         return await self._scan(Reader.referenced_blobs, blob_ids)
 
+    async def is_released(self, blob_id: str) -> bool:
+        """See :class:`IMetadataReader`."""
+        return self._reader.is_released(blob_id)
+
     async def last_epoch(self) -> int:
         """See :class:`IMetadataReader`."""
         return self._reader.last_epoch()

@@ -76,6 +76,7 @@ PART_EXTENTS = (
     "SELECT number, extents FROM parts WHERE upload_id = ? AND number > ? ORDER BY number LIMIT ?"
 )
 INTENTS = "SELECT record FROM intents WHERE intent_id > ? ORDER BY intent_id LIMIT ?"
+IS_RELEASED = "SELECT 1 FROM released WHERE blob_id = ?"
 RELEASED_BLOBS = "SELECT blob_id FROM released ORDER BY blob_id LIMIT ?"
 REFERENCED_BLOBS = "SELECT blob_id FROM blobs WHERE blob_id IN (SELECT value FROM json_each(?))"
 LAST_EPOCH = "SELECT coalesce(max(number), 0) FROM epochs"
@@ -228,6 +229,10 @@ class Reader:
         """See :class:`IMetadataReader`."""
         rows = self.execute(REFERENCED_BLOBS, (json.dumps(list(blob_ids)),)).fetchall()
         return frozenset(blob_id for (blob_id,) in rows)
+
+    def is_released(self, blob_id: str) -> bool:
+        """See :class:`IMetadataReader`."""
+        return self.execute(IS_RELEASED, (blob_id,)).fetchone() is not None
 
     def last_epoch(self) -> int:
         """See :class:`IMetadataReader`."""

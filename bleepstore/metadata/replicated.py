@@ -157,6 +157,12 @@ class ReplicatedMetadata(Queries):
         await self._barrier()
         return await self._scan_here(Reader.referenced_blobs, blob_ids)
 
+    async def is_released(self, blob_id: str) -> bool:
+        """See :class:`IMetadataReader`.  Always confirmed: who asks deletes it."""
+        await self._barrier()
+        self._catch_up()
+        return self._reader.is_released(blob_id)
+
     async def part_extents(
         self, upload_id: str, after: int = 0, limit: int = 1000
     ) -> Sequence[PlacedPart]:

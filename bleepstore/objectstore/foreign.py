@@ -20,6 +20,7 @@ from bleepstore.model.commands import DeleteObject, PutObject
 from bleepstore.model.locators import OBJECT, Locator, parse_locator
 from bleepstore.model.objects import NULL_VERSION, Extent, Manifest
 from bleepstore.objectstore.ids import Ids
+from bleepstore.objectstore.settling import locator_of
 
 _log = Logger()
 
@@ -67,12 +68,19 @@ class Foreign:
         describes now.  Whoever calls it has the name's turn.
 
         What becomes of the object's other properties: its owner and ACL stay; where there was no
-        object, it belongs to the bucket's owner, and is private.
+        object, it belongs to the bucket's owner, and is private.  What is left of a deletion of our
+        own is deleted instead.
 
         :param lookup: what the index has for the key.
         :raises OperationAborted: it is to be refused.
         """
         bucket, version = lookup.bucket, lookup.version
+        if found is not None and locator_at(lookup, found.name) is None:
+            released = str(locator_of(found))
+            if await self._metadata.is_released(released):
+                # A deletion that was committed, and could not be carried out at once.
+                await self._store.delete(released)
+                return
         if not self._quiet:
             _log.warn(
                 "{bucket}/{key} was changed in the cloud by another program, and is {what}",

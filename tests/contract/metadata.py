@@ -260,6 +260,7 @@ class MetadataContract:
         assert after.content_id > before.content_id
         assert (after.etag, after.last_modified) == (etag_of(b"more"), 11)
         assert list(ask("released_blobs")) == ["blob-1"]
+        assert [ask("is_released", blob) for blob in ("blob-1", "blob-2")] == [True, False]
         assert ask("referenced_blobs", ["blob-1", "blob-2"]) == {"blob-2"}
         assert ask("totals") == Totals(1, 1)
         do(put("key", at=12), ForgetBlobs(at=13, blob_ids=("blob-1", "never-heard-of")))

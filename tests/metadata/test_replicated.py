@@ -36,6 +36,7 @@ CONFIRMED_IF_STRONG: dict[str, Ask] = {
 }
 ALWAYS: dict[str, Ask] = {
     "referenced_blobs": lambda store: store.referenced_blobs(["b"]),
+    "is_released": lambda store: store.is_released("b"),
     "part_extents": lambda store: store.part_extents("u"),
     "intents": lambda store: store.intents(),
 }

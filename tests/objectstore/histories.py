@@ -9,12 +9,13 @@ that was read be the one that its ETag stands for.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from hashlib import md5
 from inspect import iscoroutinefunction
 from typing import Any
 
+import msgspec
 from twisted.internet.defer import Deferred
 
 from bleepstore.errors import (
@@ -23,6 +24,7 @@ from bleepstore.errors import (
     NoSuchUpload,
     OperationAborted,
     PreconditionFailed,
+    ServiceUnavailable,
 )
 from bleepstore.metadata.memory import MemoryMetadata
 from bleepstore.model.commands import CompletedPart, DeleteTarget
@@ -42,13 +44,15 @@ from bleepstore.wire.copying import CopySource
 from tests.fakes.cloud import Cloud
 from tests.objectstore.driving import Running
 from tests.objectstore.world import ALICE, Faulty, Payload, World
-from tests.sim.linearizability import DONE, FAILED, NO_KEY, History
+from tests.sim.linearizability import DONE, FAILED, NO_KEY, History, Operation
 
 BUCKET = "bucket"
 KEYS = ("a", "b")
 PARTS = (1, 2)
 SIZES = (10, 2_000, 600_000)
 """Bytes of bodies: small everywhere; large in a cloud; large everywhere."""
+UNKNOWN = "?"
+"""The ETag of what a copy writes, until it is known."""
 
 
 class Gates:
@@ -64,6 +68,9 @@ class Gates:
             gate: Deferred[None] = Deferred()
             self._waiting.append(gate)
             await gate
+
+    def chance(self, probability: float) -> bool:
+        return probability > 0 and self._dice.random() < probability
 
     def release(self) -> bool:
         """Let one go on; False if nobody waits."""
@@ -100,36 +107,54 @@ class GatedMetadata(Faulty):
 
 
 class GatedCloud(Cloud):
-    """A cloud whose requests take their time."""
+    """A cloud whose requests take their time.
 
-    def __init__(self, gates: Gates) -> None:
+    :param failures: how many of them go wrong, from 0 to 1: they do not arrive, or their answers
+        do not; none do while the gates are open.
+    """
+
+    def __init__(self, gates: Gates, failures: float = 0) -> None:
         super().__init__()
         self._gates = gates
+        self._failures = failures
 
     async def ask(self, operation: str, name: str, action: Callable[[], Any]) -> Any:
         await self._gates.wait()
+        self._perhaps_fail()
         try:
-            return await super().ask(operation, name, action)
+            result = await super().ask(operation, name, action)
         finally:
             await self._gates.wait()
+        self._perhaps_fail()
+        return result
+
+    def _perhaps_fail(self) -> None:
+        if not self._gates.open and self._gates.chance(self._failures / 2):
+            raise ServiceUnavailable("the cloud is away")
 
 
 class Clients:
     """Several clients of a world, one request at a time each.
 
-    :ivar history: of every key; a copy is a read of its source and a write.
+    :param doubtful: what leaves open whether a request was carried out.
     """
 
-    def __init__(self, world: World, gates: Gates, dice: random.Random) -> None:
+    def __init__(
+        self,
+        world: World,
+        gates: Gates,
+        dice: random.Random,
+        doubtful: tuple[type[Exception], ...] = (),
+    ) -> None:
+        self._doubtful = doubtful
         self.world = world
         self._gates = gates
         self._dice = dice
         self._time = 0
-        self.history = History(lambda: self._time)
+        self._history = History(lambda: self._time)
         self._bytes: dict[str, bytes] = {}
         self._etags: dict[str, list[str]] = {key: [] for key in KEYS}
         self._uploads: list[tuple[UploadName, dict[int, list[str]]]] = []
-        self._copying: list[tuple[str, int]] = []  # keys, and numbers of the history
         self._tried: set[UploadName] = set()  # to be completed
 
     def run(self, clients: int, requests: int, steps: int | None = None) -> list[Running[None]]:
@@ -149,13 +174,26 @@ class Clients:
         return running
 
     async def read_all(self) -> None:
-        """What is there in the end; a copy of which nothing was heard may have put it there."""
+        """What is there in the end."""
         for key in KEYS:
             self._time += 1
-            etag = await self._get("reader", key)
-            for into, writing in self._copying:
-                if into == key:
-                    self.history.amend(writing, value=etag)
+            await self._get("reader", key)
+
+    def operations(self) -> Iterator[Operation]:
+        """What was seen of every key; a copy is a read of its source and a write.
+
+        One of which nothing was heard may have written whatever was read there.
+        """
+        read: dict[str, set[object]] = {key: set() for key in KEYS}
+        for each in self._history.operations:
+            if each.action == "get" and each.outcome is not None:
+                read[each.key].add(each.outcome)
+        for each in self._history.operations:
+            if each.value != UNKNOWN:
+                yield each
+            else:
+                for etag in read[each.key]:
+                    yield msgspec.structs.replace(each, value=str(etag))
 
     # One client
 
@@ -163,7 +201,8 @@ class Clients:
         for _ in range(requests):
             await self._gates.wait()
             request = self._dice.choice(self._requests)
-            await request(self, name, self._dice.choice(KEYS))
+            with suppress(*self._doubtful):
+                await request(self, name, self._dice.choice(KEYS))
 
     async def _collect(self, times: int) -> None:
         for _ in range(times):
@@ -185,15 +224,15 @@ class Clients:
             ),
         )
 
-    async def _get(self, client: str, key: str) -> str:
-        call = self.history.call(client, "get", BUCKET, key=key)
+    async def _get(self, client: str, key: str) -> None:
+        call = self._history.call(client, "get", BUCKET, key=key)
         try:
             read = await self.world.store.objects.get(
                 self.world.caller(ALICE), ReadRequest(BUCKET, key)
             )
         except NoSuchKey:
-            self.history.returned(call, NO_KEY)
-            return ""
+            self._history.returned(call, NO_KEY)
+            return
         pieces = [read.inline or b""]
         try:
             while read.inline is None and (piece := await read.read()):
@@ -203,29 +242,28 @@ class Clients:
             read.close()
         etag = read.version.etag
         assert b"".join(pieces) == self._bytes[etag], f"{key} has other bytes than {etag} means"
-        self.history.returned(call, etag)
-        return etag
+        self._history.returned(call, etag)
 
     async def _delete(self, client: str, key: str) -> None:
         if_match = self._some_etag(key) if self._dice.random() < 0.5 else None
-        call = self.history.call(client, "delete", BUCKET, key=key, if_match=if_match or "")
+        call = self._history.call(client, "delete", BUCKET, key=key, if_match=if_match or "")
         deleting = self.world.store.objects.delete(
             self.world.caller(ALICE), BUCKET, key, if_match=if_match
         )
-        self.history.returned(call, await _outcome(deleting))
+        self._history.returned(call, await _outcome(deleting))
 
     async def _delete_both(self, client: str, _: str) -> None:
-        calls = [self.history.call(client, "delete", BUCKET, key=key) for key in KEYS]
+        calls = [self._history.call(client, "delete", BUCKET, key=key) for key in KEYS]
         await self.world.store.objects.delete_many(
             self.world.caller(ALICE), BUCKET, [DeleteTarget(key) for key in KEYS]
         )
         for call in calls:
-            self.history.returned(call, DONE)
+            self._history.returned(call, DONE)
 
     async def _copy(self, client: str, key: str) -> None:
         source = self._dice.choice(KEYS)
         conditions = self._conditions(key)
-        reading = self.history.call(client, "get", BUCKET, key=source)
+        reading = self._history.call(client, "get", BUCKET, key=source)
         copying = self.world.store.copies.copy(
             self.world.caller(ALICE),
             CopyRequest(
@@ -236,19 +274,18 @@ class Clients:
                 conditions=conditions,
             ),
         )
-        writing = self.history.call(client, "put", BUCKET, key=key, **_said(conditions))
-        self._copying.append((key, writing))
+        writing = self._history.call(
+            client, "put", BUCKET, key=key, value=UNKNOWN, **_said(conditions)
+        )
         try:
             etag = (await copying).etag
         except (NoSuchKey, PreconditionFailed, OperationAborted):
-            self._copying.remove((key, writing))
-            self.history.forget(reading)
-            self.history.forget(writing)
+            self._history.forget(reading)
+            self._history.forget(writing)
             return
-        self._copying.remove((key, writing))
-        self.history.amend(writing, value=etag)
-        self.history.returned(reading, etag)
-        self.history.returned(writing, DONE)
+        self._history.amend(writing, value=etag)
+        self._history.returned(reading, etag)
+        self._history.returned(writing, DONE)
 
     # Uploads
 
@@ -331,13 +368,13 @@ class Clients:
     async def _write(
         self, client: str, key: str, etag: str, conditions: WriteConditions | None, writing: Any
     ) -> None:
-        call = self.history.call(client, "put", BUCKET, key=key, value=etag, **_said(conditions))
+        call = self._history.call(client, "put", BUCKET, key=key, value=etag, **_said(conditions))
         try:
             outcome = await _outcome(writing)
         except (InvalidPart, NoSuchUpload, OperationAborted):
-            self.history.forget(call)
+            self._history.forget(call)
         else:
-            self.history.returned(call, outcome)
+            self._history.returned(call, outcome)
 
     def _body(self) -> tuple[bytes, str]:
         """Bytes that nobody else writes, and their ETag."""

@@ -9,6 +9,7 @@ import random
 
 import pytest
 
+from bleepstore.errors import InternalError, ServiceUnavailable
 from bleepstore.objectstore.pins import Pins
 from tests.objectstore.cloud_world import CloudWorld
 from tests.objectstore.driving import run
@@ -25,7 +26,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def require_explained(clients: Clients) -> None:
-    violations = check_keys(clients.history.operations)
+    violations = check_keys(clients.operations())
     assert not violations, "\n".join(map(str, violations))
 
 
@@ -62,6 +63,24 @@ def test_requests_meet_in_a_cloud(seed: int, directories: bool) -> None:
     require_explained(clients)
     run(world.collect())
     world.require_agreement()
+
+
+def test_requests_meet_in_a_cloud_that_fails(seed: int) -> None:
+    dice = random.Random(seed)
+    gates = Gates(dice)
+    gates.open = True
+    world = CloudWorld(metadata=GatedMetadata(gates), cloud=GatedCloud(gates, failures=0.15))
+    gates.open = False
+    # The cloud may have a part of which nothing was heard, and then not the one that is named.
+    clients = Clients(world, gates, dice, (ServiceUnavailable, InternalError))
+    assert all(each.done for each in clients.run(CLIENTS, REQUESTS))
+    gates.open = True
+    assert world.store.settling is not None
+    assert run(world.store.settling.settle_all())
+    run(clients.read_all())
+    require_explained(clients)
+    run(world.collect())
+    world.require_agreement(uploads=False)
 
 
 def test_a_crash_amid_requests_to_a_cloud(seed: int) -> None:

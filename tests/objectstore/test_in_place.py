@@ -128,6 +128,16 @@ def test_what_cannot_be_deleted_at_once_is_collected_later(world: CloudWorld) ->
     assert run(world.metadata.released_blobs()) == []
 
 
+def test_what_a_deletion_has_left_in_the_cloud_does_not_come_back(world: CloudWorld) -> None:
+    world.put("key", b"before")
+    world.cloud.lose_request("delete", DOWN)
+    world.delete("key")
+    world.put("key", b"after", conditions=WriteConditions(if_none_match=True))
+    assert world.get("key") == b"after"
+    run(world.collect())
+    world.require_agreement()
+
+
 def test_a_late_collection_spares_what_was_put_meanwhile(world: CloudWorld) -> None:
     world.put("key", b"data")
     world.cloud.lose_request("delete", DOWN)
