@@ -149,10 +149,7 @@ class Router:
             if level is Level.BUCKET:
                 _refuse_object_parameters(operation, query)
         else:
-            plain = _PLAIN[level].get(method)
-            if plain is None:
-                raise _refused_method(level, "", method, headers)
-            operation = plain
+            operation = _PLAIN[level].get(method)
         if operation is None:
             raise _refused_method(level, _subresource(query), method, headers)
         if b"x-amz-copy-source" in headers:

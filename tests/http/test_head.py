@@ -234,6 +234,14 @@ def test_hosts_are_names_and_addresses_with_a_port_or_without(host: bytes) -> No
     assert parse(host=b"Host: " + host).fields[b"host"] == host
 
 
+def test_hosts_that_are_remembered_are_bounded_in_number_and_length() -> None:
+    parser = HeadParser(max_target=1000, max_head=1000, max_headers=100)
+    for host in (b"a" * 500, *(b"h%d" % number for number in range(1000))):
+        parser.parse(b"GET / HTTP/1.1\r\nHost: %b\r\n\r\n" % host)
+    assert len(parser._hosts) <= 256
+    assert max(map(len, parser._hosts)) <= 256
+
+
 def test_http_1_0_needs_no_host_but_has_no_transfer_coding() -> None:
     assert parse(line=b"GET / HTTP/1.0", host=b"").minor == 0
     with pytest.raises(BadRequest):

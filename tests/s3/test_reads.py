@@ -115,6 +115,7 @@ def test_large_bodies_are_streamed_with_their_length(server: Server) -> None:
     request = server.signed("GET", "/bucket/large")
     assert request.sent == LARGE
     assert request.answered("content-length") == str(len(LARGE))
+    assert " GetObject /bucket/large 200 " in server.lines.text
     head = server.signed("HEAD", "/bucket/large")
     assert head.answered("content-length") == str(len(LARGE))
 

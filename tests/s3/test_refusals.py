@@ -39,6 +39,22 @@ def test_what_was_never_routed_is_named_as_it_was_sent(server: Server) -> None:
         assert refused.detail("Resource") == target
 
 
+@pytest.mark.parametrize(
+    ("target", "host", "resource"),
+    [
+        ("/bucket/a%20b", "localhost", "/bucket/a b"),
+        ("/a%20b", "bucket.localhost", "/bucket/a b"),
+        ("/absent?acl", "localhost", "/absent"),
+        ("/?acl", "absent.localhost", "/absent"),
+    ],
+)
+def test_the_resource_is_what_was_found_not_there(
+    server: Server, target: str, host: str, resource: str
+) -> None:
+    refused = server.signed("GET", target, host=f"{host}:9000")
+    assert (refused.status, refused.detail("Resource")) == (404, resource)
+
+
 def _state(server: Server) -> tuple[bytes, bytes, bytes]:
     """All that a client can see of the bucket, as the operations that list it show it."""
     return (

@@ -123,6 +123,19 @@ def test_a_large_body_becomes_a_blob() -> None:
     assert world.blobs.calls[-1] == "finish"
 
 
+@pytest.mark.parametrize(
+    "pieces",
+    [[600_000, 600_000, 1], [(1 << 20) + 1], [1 << 20, 3 << 20], [5000, (1 << 20) - 1]],
+)
+def test_no_write_is_larger_than_a_writer_takes(pieces: list[int]) -> None:
+    """The ledger's writer takes no more than any other."""
+    data = [bytes([number]) * size for number, size in enumerate(pieces)]
+    world = World()
+    result = world.take(Payload(data))
+    assert list(world.blobs.blobs.values()) == [b"".join(data)]
+    assert result.md5 == hashlib.md5(b"".join(data)).hexdigest()
+
+
 @pytest.mark.parametrize("length", [0, 1, INLINE, INLINE + 1])
 def test_a_store_that_wants_no_inline_objects_gets_a_blob_of_any_size(length: int) -> None:
     world = World(Ledger(inline_small=False))
