@@ -8,8 +8,9 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import LogLevel, capturedLogs, formatEvent
+from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from bleepstore.errors import AccessDenied, IncompleteBody, InternalError, StoreError
@@ -234,13 +235,23 @@ def test_204_and_304_have_neither_length_nor_body(status: int) -> None:
     assert not connection.transport.closing
 
 
-def test_control_characters_of_a_field_become_spaces() -> None:
-    def handle(request: Request) -> None:
-        request.respond(200, [(b"X-A", b"1\r\nX-B: 2\0")])
+@pytest.mark.parametrize("control", [b"\r\n", b"\n", b"\r", b"\0", b"\n\r", b"\r\n\r\n"])
+def test_control_characters_of_a_field_become_spaces(control: bytes) -> None:
+    """Or what a client has stored with an object could be another answer to the next one."""
+    headers = [(b"X-A", b"1" + control + b"X-B: 2"), (b"X-" + control + b"C", b"3")]
 
-    connection = Connection(handle)
-    connection.send(head())
-    assert connection.response().headers["x-a"] == "1  X-B: 2 "
+    def handle(request: Request) -> None:
+        if request.uri == b"/stream":
+            request.start(200, [(b"Content-Length", b"0"), *headers])
+            request.finish()
+        else:
+            request.respond(200, headers)
+
+    for target in ("/", "/stream"):
+        connection = Connection(handle)
+        connection.send(head("GET", target))
+        blanks = b" " * len(control)
+        assert b"\r\nX-A: 1%bX-B: 2\r\nX-%bC: 3\r\n" % (blanks, blanks) in connection.output
 
 
 def test_an_unknown_status_has_a_status_line() -> None:
@@ -265,12 +276,51 @@ def test_a_stream_with_a_length_is_sent_as_it_is() -> None:
     assert "transfer-encoding" not in connection.response().headers
 
 
+@pytest.mark.parametrize("status", [204, 304])
+def test_a_stream_of_a_status_without_a_body_sends_none(status: int) -> None:
+    async def serve(request: Request) -> None:
+        request.start(status, [(b"Content-Length", b"3"), (b"ETag", b'"x"')])
+        await request.send(b"abc")
+        request.finish()
+
+    connection = Connection(running(serve))
+    connection.send(head())
+    assert b'ETag: "x"' in connection.output
+    assert b"ontent-" not in connection.output
+    assert connection.output.endswith(b"\r\n\r\n")
+    assert not connection.transport.closing
+
+
+def test_a_response_of_another_length_than_announced_is_not_sent() -> None:
+    for length in (b"2", b"4", b"0"):
+        recorder = Recorder()
+        connection = Connection(recorder)
+        connection.send(head())
+        with pytest.raises(RuntimeError):
+            recorder.last.respond(200, [(b"Content-Length", length)], b"abc")
+        assert connection.output == b""
+        assert connection.transport.aborted
+
+
+def test_nothing_is_sent_before_a_response_has_begun_nor_after_its_end() -> None:
+    recorder = Recorder()
+    connection = Connection(recorder)
+    connection.send(head())
+    with pytest.raises(RuntimeError):
+        recorder.last.push(b"early")
+    recorder.last.respond(200, [])
+    with pytest.raises(RuntimeError):
+        recorder.last.push(b"late")
+    assert connection.response().body == b""
+
+
 def test_a_stream_without_a_length_is_chunked() -> None:
     async def serve(request: Request) -> None:
         request.start(200, [])
         for piece in (b"abc", b"", b"x" * 100_000):
             await request.send(piece)
         request.finish()
+        assert request.bytes_sent == 100_003
 
     connection = Connection(running(serve))
     connection.send(head())
@@ -637,6 +687,25 @@ def test_a_defect_after_the_response_began_cuts_it(logged_failures: list[BaseExc
     assert connection.transport.aborted
     assert not connection.responses()[0].complete
     assert [type(failure) for failure in logged_failures] == [KeyError]
+
+
+def test_who_went_is_no_defect_but_a_defect_is_one_though_the_client_went(
+    logged_failures: list[BaseException],
+) -> None:
+    recorder = Recorder()
+    connection = Connection(recorder)
+    connection.send(head())
+    request = recorder.last
+    connection.sever()
+    for gone in (ConnectionError(), CancelledError()):
+        request.fail(Failure(gone))
+    assert logged_failures == []
+    request.fail(Failure(KeyError()))
+    present = Connection(recorder)
+    present.send(head())
+    recorder.last.fail(Failure(ConnectionError()))  # of another connection, a store's
+    assert present.response().status == 500
+    assert [type(failure) for failure in logged_failures] == [KeyError, ConnectionError]
 
 
 # Clients that go

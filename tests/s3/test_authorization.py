@@ -80,6 +80,7 @@ def test_the_anonymous_may_not_override_headers(server: Server) -> None:
     assert request.detail("Message") == (
         "Request specific response headers cannot be used for anonymous GET requests."
     )
+    assert server.raw("GET", "/bucket/key?x-id=GetObject").sent == b"content"
     allowed = server.signed("GET", "/bucket/key?response-content-type=text/html")
     assert allowed.answered("content-type") == "text/html"
 

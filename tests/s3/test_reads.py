@@ -61,6 +61,15 @@ def test_a_range_of_nothing(server: Server) -> None:
     assert (part.status, part.sent, part.answered("content-range")) == (206, b"", None)
 
 
+def test_a_range_goes_with_any_parameter_but_a_part_number(server: Server) -> None:
+    some = {"range": "bytes=0-1"}
+    for query in ("x-id=GetObject", "versionId=null", "response-expires=x"):
+        got = server.signed("GET", "/bucket/key?" + query, some)
+        assert (got.status, len(got.sent)) == (206, 2)
+    both = server.signed("GET", "/bucket/key?partNumber=1", some)
+    assert (both.status, both.code) == (400, "InvalidRequest")
+
+
 def test_if_range(server: Server) -> None:
     modified = server.signed("HEAD", "/bucket/key").answered("last-modified") or ""
     for validator, status in (

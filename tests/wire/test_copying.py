@@ -45,7 +45,8 @@ def test_a_source_is_a_bucket_and_a_key(value: bytes, source: CopySource) -> Non
 @pytest.mark.parametrize(
     "value",
     [b"", b"/", b"b", b"b/", b"/b/", b"//k", b"b/%zz", b"b/%ff", b"b/k?versionId=x",
-     b"b/k?versionId=", b"?versionId=null", b"arn:aws:s3:::b/k", b"https://b.example.com/k"],
+     b"b/k?versionId=", b"?versionId=null", b"arn:aws:s3:::b/k", b"https://b.example.com/k",
+     b"b%2Fk/l"],
 )  # fmt: skip
 def test_a_malformed_source_is_an_invalid_argument(value: bytes) -> None:
     with pytest.raises(errors.InvalidArgument):

@@ -204,7 +204,8 @@ def test_parameters_that_are_no_subresource_do_not_select(query: str) -> None:
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
 @pytest.mark.parametrize(
-    "query", ["x-id=PutObject", "x-amz-security-token=", "versionId", "a=b", "X-Amz-Signature=a"]
+    "query",
+    ["x-id=PutObject", "x-amz-acl=", "X-Amz-Acl=", "versionId", "a=b", "X-Amz-Signature=a"],
 )
 def test_a_plain_write_stays_what_it_is(method: str, query: str) -> None:
     assert (
@@ -309,6 +310,7 @@ def test_a_presigned_copy_carries_its_source_in_the_query() -> None:
         ("POST", "/b/k", "OBJECT"),
         ("HEAD", "/", "SERVICE"),
         ("PUT", "/", "SERVICE"),
+        ("PUT", "/?partNumber=1", "SERVICE"),
         ("DELETE", "/b?acl", "ACL"),
         ("HEAD", "/b/k?acl", "ACL"),
         ("HEAD", "/b?location", "LOCATION"),
@@ -347,6 +349,8 @@ def test_a_preflight_is_forbidden_as_s3_does_without_cors() -> None:
         route("OPTIONS", "/b/k")
     with pytest.raises(errors.BadRequest):
         route("OPTIONS", "/b/k", origin="http://a")
+    with pytest.raises(errors.BadRequest):
+        route("OPTIONS", "/b/k", access_control_request_method="PUT")
 
 
 def test_hosts_are_remembered_for_a_bounded_number_only() -> None:
