@@ -1,9 +1,9 @@
 """Large answers that their clients do not take, and how much of the memory they may hold together.
 
-A streamed answer waits for its client piece by piece.  One that is made whole, such as a page of a
-listing, which may have megabytes, waits as a whole for as long as the client takes a byte now and
-then.  When too much waits, the connections whose answers have waited longest are cut: who reads at
-all is done long before its answer is the oldest.
+A streamed answer waits for its client piece by piece, and a piece has 1 MiB at most.  One that is
+made whole, such as a page of a listing with long keys, may have several, and waits as a whole for
+as long as the client takes a byte now and then.  When too much waits, the connections whose answers
+have waited longest are cut: who reads at all is done long before its answer is the oldest.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from twisted.internet.interfaces import IReactorTime
 
 from bleepstore.http.complaints import Complaint
 
-LARGE_ANSWER: Final = 64 * 1024
-"""Bytes of an answer that is minded: so much may wait on every connection."""
+LARGE_ANSWER: Final = 1024 * 1024
+"""Bytes that may wait on every connection; an answer that has more is minded."""
 
 BACKLOG: Final = 128 * 1024 * 1024
 """Bytes of large answers that may wait together."""

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _log: Final = Logger()
 
+_JOIN_BELOW: Final = 64 * 1024
+
 
 @implementer(IHttpRequest)
 class Request(WebRequest):
@@ -119,11 +121,12 @@ class Request(WebRequest):
         )
         if size == 0:
             channel.outbound.write_soon(b"".join(pieces))
-        elif size < LARGE_ANSWER:
+        elif size < _JOIN_BELOW:
             channel.outbound.write_soon(b"".join((*pieces, body)))
         else:
             channel.outbound.write_all((b"".join(pieces), body))
-            channel.factory.backlog.add(channel)
+            if size > LARGE_ANSWER:
+                channel.factory.backlog.add(channel)
         self._done()
 
     def start(self, status: int, headers: Sequence[Header]) -> None:

@@ -62,7 +62,7 @@ def test_one_answer_alone_may_be_larger() -> None:
     assert not sender.cut
 
 
-@pytest.mark.parametrize(("size", "minded"), [(LARGE_ANSWER - 1, False), (LARGE_ANSWER, True)])
+@pytest.mark.parametrize(("size", "minded"), [(LARGE_ANSWER, False), (LARGE_ANSWER + 1, True)])
 def test_large_answers_that_wait_are_minded(size: int, minded: bool) -> None:
     first = Connection(answering(body=bytes(size)), capacity=1000)
     # Such a transport does not tell how much waits, but that something does.
@@ -74,7 +74,7 @@ def test_large_answers_that_wait_are_minded(size: int, minded: bool) -> None:
 
 
 def test_a_connection_that_is_gone_is_not_minded() -> None:
-    first = Connection(answering(body=bytes(LARGE_ANSWER)), capacity=1000)
+    first = Connection(answering(body=bytes(LARGE_ANSWER + 1)), capacity=1000)
     first.factory.backlog = Backlog(first.clock, 1)  # type: ignore[misc]
     first.send(head("GET", "/"))
     first.sever()
