@@ -59,6 +59,7 @@ class Leadership:
         self._reads = LeaderReads(settings.election_ticks, settings.lease_reads)
         self._intake = Intake(settings.max_uncommitted_bytes)
         self._beat_at = replica.now + settings.heartbeat_ticks
+        self._on_disk = self._on_disk_since = 0
         self._term_start = replica.log.last_index + 1
         self._meet_members()
         self._append(EntryKind.NOOP, (b"",))
@@ -136,6 +137,8 @@ class Leadership:
         now, election_ticks = replica.now, replica.settings.election_ticks
         if now - self._reached([peer.heard for peer in self._voting], now) >= election_ticks:
             return f"no word from a majority for {election_ticks} ticks"
+        if self._disk_stands_still(now):
+            return f"others commit what its disk has not taken in {election_ticks} ticks"
         self._answer(self._reads.expire(now), FAILED)
         if self.transferee and now >= self._transfer_deadline:
             to, self.transferee = self.transferee, ""
@@ -146,6 +149,15 @@ class Leadership:
             if self.transferee:
                 self._hurry_transfer()
         return ""
+
+    def _disk_stands_still(self, now: int) -> bool:
+        """Whether others have had for long what this node's own disk does not take.  It can apply
+        nothing then, and soon takes in nothing, but its heartbeats need no disk: without this it
+        would lead for as long as that lasts."""
+        log = self._replica.log
+        if log.durable != self._on_disk or log.durable >= self._replica.commit:
+            self._on_disk, self._on_disk_since = log.durable, now
+        return now - self._on_disk_since >= self._replica.settings.election_ticks
 
     def _reached(self, theirs: list[int], own: int) -> int:
         """What a majority of the voters has reached.  A leader that is no member any more does

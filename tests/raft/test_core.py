@@ -266,6 +266,35 @@ def test_a_leader_whose_disk_is_stuck_holds_a_bounded_log() -> None:
     assert len(cluster.commands("b")) == len(cluster.commands("a")) > 9
 
 
+def test_a_leader_whose_disk_is_stuck_gives_way_once_the_others_commit_without_it() -> None:
+    cluster = Cluster()
+    leader = cluster.elect("a")
+    cluster.nodes["a"].held = True
+    for _ in range(15):
+        cluster.tick()
+        cluster.settle()
+    assert leader.is_leader, "nobody is ahead of it"
+    cluster.propose("a", b"x")
+    cluster.settle()
+    for _ in range(9):
+        cluster.tick("a")
+        cluster.settle()
+    assert leader.is_leader
+    cluster.tick("a")
+    assert not leader.is_leader
+    assert "its disk has not taken" in cluster.nodes["a"].roles[-1].reason
+    for node_id in "bc" * 15:
+        cluster.tick(node_id)
+        cluster.settle()
+    other = next(node_id for node_id in "bc" if cluster[node_id].is_leader)
+    cluster.propose(other, b"y")
+    cluster.settle()
+    cluster.release("a")
+    cluster.tick()
+    cluster.settle()
+    assert cluster.commands("a") == [b"x", b"y"]
+
+
 def test_one_that_repeats_itself_fills_nothing() -> None:
     raft = lone()
     for _ in range(5000):
