@@ -121,7 +121,8 @@ class WatchedLog(MemoryLog):
             fate = self._dice.choice(("lost", "done", "torn"))
             if fate == "torn":
                 kept = self._dice.randint(0, len(persist.entries))
-                self._tear(replace(persist, entries=persist.entries[:kept]))
+                # What is committed is told by the same write, and never without the entries.
+                self._tear(replace(persist, entries=persist.entries[:kept], commit=0))
             self.crash(written=fate != "lost")
             fate = f"Persist {persist.number} {fate}"
         state = self._log_disk.state
