@@ -18,6 +18,7 @@ from tests.contract.metadata_engines import Turns
 from tests.sim.memory_log import LogDisk, MemoryLog
 
 ONE = Members((Member("a", "a:1"),))
+TWO = Members(tuple(Member(each, f"{each}:1") for each in "ab"))
 THREE = Members(tuple(Member(each, f"{each}:1") for each in "abc"))
 OTHERS = Members(tuple(Member(each, f"{each}:1") for each in "axy"))
 
@@ -129,10 +130,24 @@ def test_a_crash_between_the_log_and_the_adoption_of_the_data_is_made_up_for(pla
     assert place.machine.applied_index() == 1
 
 
-def test_embedded_data_of_which_there_may_be_several_is_refused(place: Place) -> None:
+def test_who_was_added_to_a_cluster_begins_none_of_its_own(place: Place) -> None:
+    """What it was configured with would be a majority, and it has received nothing yet."""
+    place.turns.run(place.log.join("another.0123"))
+    place.open()
+    assert not must_agree(place.log, place.machine, THREE)
+    for members in (ONE, THREE):
+        place.find(members)
+        assert place.log.state().snapshot == SnapshotMark()
+        assert place.log.identity.cluster_id == "another.0123"
+
+
+@pytest.mark.parametrize("members", [TWO, THREE], ids=["two", "three"])
+def test_embedded_data_of_which_there_may_be_several_is_refused(
+    place: Place, members: Members
+) -> None:
     place.machine.state.commands.append(b"before")
     with pytest.raises(UnusableLog, match=r"start it alone, with no cluster\.peers"):
-        place.find()
+        place.find(members)
     assert place.log.state().snapshot == SnapshotMark()
 
 
@@ -144,8 +159,11 @@ def test_data_that_joining_would_replace_is_refused(place: Place) -> None:
 
 def test_metadata_whose_log_is_gone_is_refused(place: Place) -> None:
     place.machine.state.applied = 17
-    with pytest.raises(UnusableLog, match="index 17 of a log that is not in"):
-        place.find()
+    for members in (ONE, THREE):
+        with pytest.raises(UnusableLog, match="index 17 of a log that is not in"):
+            place.find(members)
+    with pytest.raises(UnusableLog, match="index 17"):
+        must_agree(place.log, place.machine, THREE)
     with pytest.raises(UnusableLog, match="which it would lose"):
         place.find(Members())
 
