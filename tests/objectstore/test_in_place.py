@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 from hashlib import md5
 from typing import Any
 
@@ -12,6 +13,7 @@ from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
 from bleepstore.errors import (
     BadDigest,
+    Displaced,
     IncompleteBody,
     InsufficientStorage,
     InternalError,
@@ -22,10 +24,12 @@ from bleepstore.errors import (
     PreconditionFailed,
     ServiceUnavailable,
 )
-from bleepstore.model.commands import DeleteTarget
+from bleepstore.model.commands import CompletedPart, DeleteTarget
 from bleepstore.model.conditions import WriteConditions
 from bleepstore.model.objects import Description
-from bleepstore.objectstore.requests import Claims, PutRequest, ReadRequest
+from bleepstore.objectstore.requests import Claims, PartCopyRequest, PutRequest, ReadRequest
+from bleepstore.objectstore.sources import ATTEMPTS
+from bleepstore.wire.copying import CopySource
 from tests.objectstore.cloud_world import CloudWorld
 from tests.objectstore.driving import Running, run
 from tests.objectstore.world import ALICE, Payload, content, vanishing
@@ -453,6 +457,69 @@ def test_only_one_of_several_first_writes_succeeds(world: CloudWorld) -> None:
     assert world.get("key") == b"%d" % outcomes[0]
 
 
+def deleting(world: CloudWorld, *keys: str) -> Running[Any]:
+    targets = [DeleteTarget(key) for key in keys]
+    return Running(world.store.objects.delete_many(world.caller(ALICE), "bucket", targets))
+
+
+def test_a_deletion_of_many_waits_for_a_write_of_one(world: CloudWorld) -> None:
+    world.put("key", b"before")
+    gate = world.cloud.hold("put")
+    writing = putting(world, "key", b"after")
+    deletion = deleting(world, "key", "another")
+    assert not deletion.done
+    gate.callback(None)
+    writing.result()
+    assert deletion.result() == (None, None)
+    with pytest.raises(NoSuchKey):
+        world.get("key")
+    world.require_agreement()
+
+
+def test_a_deletion_of_many_settles_the_write_before(world: CloudWorld) -> None:
+    """Else what was deleted would be there again when the cloud can be asked."""
+    world.cloud.lose_answer("put", DOWN)
+    world.cloud.lose_request("look", DOWN)
+    with pytest.raises(ServiceUnavailable):
+        world.put("key", b"doubtful")
+    assert deleting(world, "key").result() == (None,)
+    assert world.store.settling is not None
+    assert not world.store.settling.pending
+    with pytest.raises(NoSuchKey):
+        world.get("key")
+    world.require_agreement()
+
+
+def test_a_completion_waits_for_a_write_of_its_key(world: CloudWorld) -> None:
+    upload = world.upload("key")
+    part = world.part(upload, 1, PART)
+    gate = world.cloud.hold("never")
+    world.cloud.after("put", lambda: gate)
+    writing = putting(world, "key", b"before")
+    completing = Running(world.completing(upload, [part]))
+    assert not completing.done
+    gate.callback(None)
+    writing.result()
+    completing.result()
+    assert world.get("key") == PART
+    world.require_agreement()
+
+
+def test_parts_of_one_number_follow_each_other(world: CloudWorld) -> None:
+    """What the cloud has last is committed last."""
+    upload = world.upload("key")
+    gate = world.cloud.hold("never")
+    world.cloud.after("part", lambda: gate)
+    first = Running(world.sending(upload, 1, b"first"))
+    second = Running(world.sending(upload, 1, b"second"))
+    other = Running(world.sending(upload, 2, b"other"))
+    assert (first.done, second.done, other.done) == (False, False, True)
+    gate.callback(None)
+    first.result()
+    world.complete(upload, second.result())
+    assert world.get("key") == b"second"
+
+
 # Other programs
 
 
@@ -479,6 +546,28 @@ def test_a_read_notices_what_another_program_deleted(world: CloudWorld) -> None:
 
 def test_a_write_replaces_what_another_program_put_there(world: CloudWorld) -> None:
     world.cloud.put("bucket/key", b"theirs")
+    world.put("key", b"ours")
+    assert world.get("key") == b"ours"
+    world.require_agreement()
+
+
+@pytest.mark.parametrize("body", [b"ours", LARGE], ids=len)
+def test_a_write_that_another_program_is_always_ahead_of_is_given_up(
+    world: CloudWorld, body: bytes
+) -> None:
+    for number in range(ATTEMPTS):
+        theirs = b"theirs %d" % number
+        kind = "put" if body == b"ours" else "complete"
+        world.cloud.before(kind, partial(world.cloud.put, "bucket/key", theirs))
+    with pytest.raises(OperationAborted):
+        world.put("key", body)
+    assert world.get("key") == theirs
+    world.require_agreement()
+
+
+def test_a_write_that_another_program_was_ahead_of_for_a_moment_is_made(world: CloudWorld) -> None:
+    world.put("key", b"before")
+    world.cloud.lose_request("put", Displaced())
     world.put("key", b"ours")
     assert world.get("key") == b"ours"
     world.require_agreement()
@@ -569,6 +658,35 @@ def test_the_etag_of_a_part_is_what_the_cloud_has_told(world: CloudWorld) -> Non
     world.complete(upload, part)
     assert world.get("key") == PART
     run(world.collect())
+    world.require_agreement()
+
+
+@pytest.mark.parametrize("body", [b"", LARGE], ids=len)
+def test_a_part_is_copied_by_the_cloud(world: CloudWorld, body: bytes) -> None:
+    world.put("source", body)
+    upload = world.upload("key")
+    world.requests()
+    request = PartCopyRequest(upload, 1, CopySource("bucket", "source"))
+    part = run(world.store.uploads.copy_part(world.caller(ALICE), request))
+    assert "read" not in world.requests()
+    assert part.etag == md5(body).hexdigest()
+    world.complete(upload, CompletedPart(1, part.etag))
+    assert world.get("key") == body
+    run(world.collect())
+    world.require_agreement()
+
+
+@pytest.mark.parametrize("lost", [ServiceUnavailable("undecided"), InternalError("the disk")])
+def test_an_upload_of_which_it_is_not_known_whether_it_was_recorded_is_kept(
+    world: CloudWorld, lost: Exception
+) -> None:
+    def lose() -> None:
+        raise lost
+
+    world.metadata.after("submit", lose)
+    with pytest.raises(type(lost)):
+        world.upload("key")
+    assert len(world.cloud.uploads) == 1
     world.require_agreement()
 
 
