@@ -31,6 +31,7 @@ from bleepstore.model.commands import (
     PutBucketAcl,
     PutObject,
 )
+from bleepstore.model.conditions import WriteConditions
 from bleepstore.model.objects import Description, Extent, Manifest, Upload
 from bleepstore.objectstore import ObjectStore
 from bleepstore.objectstore.requests import (
@@ -102,6 +103,15 @@ RULES: dict[str, Rule] = {
     ),
     "PutObject": Rule(
         lambda s, c: s.objects.put(c, PutRequest("box", "k", Description()), Payload(b"new")),
+        BUCKET,
+        WRITE,
+    ),
+    "PutObject, on a condition": Rule(
+        lambda s, c: s.objects.put(
+            c,
+            PutRequest("box", "k", Description(), conditions=WriteConditions(if_match="*")),
+            Payload(b"new"),
+        ),
         BUCKET,
         WRITE,
     ),

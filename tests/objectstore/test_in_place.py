@@ -9,6 +9,7 @@ from hashlib import md5
 from typing import Any
 
 import pytest
+from twisted.internet.defer import Deferred
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
 from bleepstore.errors import (
@@ -288,6 +289,97 @@ def test_an_intent_of_which_it_is_not_known_whether_it_was_recorded_is_ended(
     with pytest.raises(type(lost)):
         world.put("key", body)
     world.put("key", b"next")
+    world.require_agreement()
+
+
+def left_in_doubt(world: CloudWorld, key: str, body: bytes) -> None:
+    """A write that has arrived, and nobody can say so for now."""
+    world.cloud.lose_answer("put", DOWN)
+    world.cloud.lose_request("look", DOWN)
+    with pytest.raises(ServiceUnavailable):
+        world.put(key, body)
+
+
+def settle(world: CloudWorld) -> bool:
+    assert world.store.settling is not None
+    return run(world.store.settling.settle_all())
+
+
+@pytest.mark.parametrize("error", [DOWN, OSError("broken")])
+def test_what_cannot_be_settled_yet_does_not_hold_up_the_rest(
+    world: CloudWorld, error: Exception
+) -> None:
+    for key in ("first", "second"):
+        left_in_doubt(world, key, b"data")
+    world.cloud.lose_request("look", error)
+    assert not settle(world)
+    assert world.store.settling is not None
+    assert list(world.store.settling.pending) == ["bucket/first"]
+    assert settle(world)
+    assert world.get("first") == world.get("second") == b"data"
+    world.require_agreement()
+
+
+def test_a_commit_whose_answer_was_lost_is_not_made_twice(world: CloudWorld) -> None:
+    def lose() -> None:
+        raise InternalError("the disk")
+
+    world.put("key", b"before")
+    world.cloud.after("put", lambda: world.metadata.after("submit", lose))
+    with pytest.raises(InternalError):
+        world.put("key", b"after")
+    assert settle(world)
+    assert world.get("key") == b"after"
+    assert run(world.metadata.released_blobs()) == []
+    world.require_agreement()
+
+
+@pytest.mark.parametrize(
+    "error", [ServiceUnavailable("no quorum"), InternalError("x"), InsufficientStorage()]
+)
+def test_a_commit_that_fails_for_now_is_left_for_later(world: CloudWorld, error: Exception) -> None:
+    left_in_doubt(world, "key", b"data")
+    world.metadata.fail("submit", error)
+    assert not settle(world)
+    assert settle(world)
+    assert world.get("key") == b"data"
+    world.require_agreement()
+
+
+def test_what_can_never_be_committed_is_taken_for_another_programs(
+    world: CloudWorld, log: list[str]
+) -> None:
+    world.put("key", b"before")
+    left_in_doubt(world, "key", b"data")
+    world.metadata.fail("submit", PreconditionFailed())
+    assert settle(world)
+    assert "error what was written to bucket/key can no longer be committed" in log[-1]
+    assert run(world.metadata.intents()) == []
+    assert world.get("key") == b"data"
+    world.require_agreement()
+
+
+def test_what_cannot_be_undone_is_pending(world: CloudWorld) -> None:
+    world.cloud.lose_request("delete", DOWN)
+    with pytest.raises(BadDigest):
+        world.put("key", LARGE, claims=Claims(md5=bytes(16)))
+    assert world.store.settling is not None
+    assert list(world.store.settling.pending) == ["bucket/key"]
+    assert settle(world)
+    assert not world.cloud.uploads
+    world.require_agreement()
+
+
+def test_settling_waits_for_a_commit_that_is_under_way(world: CloudWorld) -> None:
+    gates: list[Deferred[None]] = []
+    world.cloud.after("put", lambda: gates.append(world.metadata.hang("submit")))
+    writing = putting(world, "key", b"data")
+    assert world.store.settling is not None
+    settling = Running(world.store.settling.settle_all())
+    assert not settling.done
+    gates[0].callback(None)
+    writing.result()
+    assert settling.result()
     world.require_agreement()
 
 
