@@ -84,6 +84,7 @@ def test_a_snapshot_arrives_whole(tmp_path: Path, size: int) -> None:
     assert (sender, term, mark) == ("a", 9, MARK)
     assert Path(arrived).read_bytes() == Path(path).read_bytes()
     assert Path(arrived).parent == nodes["b"].incoming
+    assert Path(arrived).stat().st_mode & 0o777 == 0o600, "it holds secret keys"
     assert nodes["a"].transport.statistics()["snapshot_bytes_sent"] == size
     assert nodes["b"].transport.statistics()["snapshot_bytes_received"] == size
     assert len(nodes.network.connections("h-a", "h-b")) == 2, "its connection is closed"
@@ -164,9 +165,13 @@ def test_what_was_spoilt_on_the_way_is_found_and_sent_anew(tmp_path: Path) -> No
 
 def test_another_file_takes_the_place_of_one_that_is_not_whole(tmp_path: Path) -> None:
     nodes = Nodes(tmp_path, "a", "b", settings=SMALL)
+    whole = nodes["b"].incoming / "whole.received"
+    whole.touch()
     interrupted(nodes, snapshot(tmp_path, 50_000), 20_000)
     other = snapshot(tmp_path, 10_000, b"other")
     outcome(nodes.clock, send(nodes, other))
+    assert whole.exists()
+    whole.unlink()
     assert [path.suffix for path in nodes["b"].incoming.iterdir()] == [".received"]
     nodes.stop()
 

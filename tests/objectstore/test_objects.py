@@ -88,6 +88,11 @@ def test_a_span_is_what_was_chosen_for_the_version(world: World, size: int) -> N
     assert world.read(world.caller(ALICE), request) == body[size // 2 : size // 2 + 100]
     head = run(world.store.objects.head(world.caller(ALICE), request))
     assert (head.offset, head.length, head.partial) == (size // 2, 100, True)
+    assert head.checksum is None, "it is of other bytes than are sent"
+    whole = ReadRequest("bucket", "k", choose_span=lambda version: (0, version.size))
+    head = run(world.store.objects.head(world.caller(ALICE), whole))
+    assert (head.offset, head.length, head.partial) == (0, size, True)
+    assert head.checksum == head.version.checksum is not None
     assert world.get("k", choose_span=lambda version: None) == body
 
 

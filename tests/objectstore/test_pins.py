@@ -70,3 +70,4 @@ def test_two_who_wait_at_once_both_wait_for_all_earlier_lookups() -> None:
     assert (one, two) == ([], [])
     pins.leave(first)
     assert (one, two) == ([None], [None])
+    assert not pins._draining

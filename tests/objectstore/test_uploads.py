@@ -391,6 +391,23 @@ def test_a_range_of_a_source_is_digested_by_reading_it(world: World, size: int) 
     assert world.pins.count == 0
 
 
+def test_a_copied_part_has_the_checksum_of_its_upload_whatever_its_source_has(
+    world: World,
+) -> None:
+    sha, crc = ChecksumAlgorithm.SHA256, ChecksumAlgorithm.CRC64NVME
+    composite = {"checksum_algorithm": sha, "checksum_type": ChecksumType.COMPOSITE}
+    world.put("crc", FIRST)
+    upload = create(world, key="composite", **composite)
+    sent = put_part(world, upload, 1, FIRST, claiming(sha, FIRST))
+    assert sent.checksum is not None
+    named = CompletedPart(1, sent.etag, {sha: sent.checksum.value})
+    complete(world, upload, parts=(named,))
+    for source in ("crc", "composite"):
+        for algorithm, upload in ((sha, create(world, **composite)), (crc, create(world))):
+            part = copy_part(world, upload, 1, source)
+            assert part.checksum == DigestsOfAll(FIRST).checksum(algorithm)
+
+
 def test_a_part_copied_from_a_multipart_object_gets_an_md5_of_its_own(world: World) -> None:
     upload = create(world, key="source")
     complete(world, upload, put_part(world, upload, 1, FIRST), put_part(world, upload, 2, LAST))
