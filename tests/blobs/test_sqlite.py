@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bleepstore.blobs.disk import UnusableStore
 from bleepstore.blobs.sqlite import SqliteBlobStore
-from bleepstore.blobs.sqlite_file import refusing
+from bleepstore.blobs.sqlite_file import Database, refusing
 from bleepstore.errors import InsufficientStorage, InternalError
 from bleepstore.streams.threads import ImmediateThreads
 from tests.blobs.worlds import files_of_at_most
 from tests.contract.blob_stores import STORES
-from tests.contract.blobs import CHUNK, World, blob_id, random_bytes
+from tests.contract.blobs import CHUNK, World, blob_id, open_files, random_bytes
 from tests.streams.turns import start
 
 
@@ -57,8 +60,64 @@ def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
 
 def test_another_program_s_database_is_refused(path: Path) -> None:
     rows(path, "CREATE TABLE songs (title)")
+    before = open_files()
     with pytest.raises(UnusableStore, match="no blob store"):
         SqliteBlobStore(str(path), ImmediateThreads())
+    assert open_files() == before
+
+
+def test_the_names_of_a_new_file_are_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    Database(str(tmp_path / "new" / "blobs.db")).close()
+    assert synced == [str(tmp_path), str(tmp_path / "new")]
+
+
+def test_a_start_brings_what_the_page_cache_has_into_the_database(
+    world: World, path: Path, tmp_path: Path
+) -> None:
+    """After a sync that failed it may be there alone, and be called clean."""
+    world.put(blob_id(1), random_bytes(100_000))
+    (tmp_path / "killed").mkdir()
+    for name in ("blobs.db", "blobs.db-wal"):
+        shutil.copy(path.with_name(name), tmp_path / "killed" / name)
+    wal = tmp_path / "killed" / "blobs.db-wal"
+    assert wal.stat().st_size > 100_000
+    database = Database(str(tmp_path / "killed" / "blobs.db"))
+    assert wal.stat().st_size == 0
+    assert database.ids(0, 9) == (1, (blob_id(1),))
+    database.close()
+
+
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_FSYNC])
+def test_at_a_start_a_full_disk_is_no_obstacle_and_a_failing_one_is(
+    path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    class Writer(sqlite3.Connection):
+        def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+            if "wal_checkpoint" in statement:
+                error = sqlite3.OperationalError("refused")
+                error.sqlite_errorcode = code
+                raise error
+            return super().execute(statement, *values)
+
+    connect = partial(sqlite3.connect, factory=Writer)
+    monkeypatch.setattr("bleepstore.blobs.sqlite_file.sqlite3.connect", connect)
+    before = open_files()
+    if code == sqlite3.SQLITE_FULL:
+        Database(str(path)).close()
+    else:
+        with pytest.raises(sqlite3.OperationalError, match="refused"):
+            Database(str(path))
+    assert open_files() == before
 
 
 def test_a_crash_before_the_schema_was_committed_is_no_obstacle(path: Path) -> None:
