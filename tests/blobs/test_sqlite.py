@@ -97,20 +97,49 @@ def test_a_start_brings_what_the_page_cache_has_into_the_database(
     database.close()
 
 
+CHECKPOINT, COMMIT = "PRAGMA wal_checkpoint", "COMMIT"
+
+
+class Disk:
+    """What the connections say of it, and what they ask of it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.failing, self.code = "nothing", 0
+        self.asked: list[str] = []
+        disk = self
+
+        class Writer(sqlite3.Connection):
+            def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+                disk.asked.append(statement)
+                if statement.startswith(disk.failing):
+                    error = sqlite3.OperationalError("refused")
+                    error.sqlite_errorcode = disk.code
+                    raise error
+                return super().execute(statement, *values)
+
+        connect = partial(sqlite3.connect, factory=Writer)
+        monkeypatch.setattr("bleepstore.blobs.sqlite_file.sqlite3.connect", connect)
+
+    def fail(self, failing: str, code: int = sqlite3.SQLITE_IOERR_FSYNC) -> None:
+        self.failing, self.code = failing, code
+
+    def checkpoints(self) -> int:
+        """How many there were since this was asked."""
+        count = sum(statement.startswith(CHECKPOINT) for statement in self.asked)
+        self.asked.clear()
+        return count
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    return Disk(monkeypatch)
+
+
 @pytest.mark.parametrize("code", [sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_FSYNC])
 def test_at_a_start_a_full_disk_is_no_obstacle_and_a_failing_one_is(
-    path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+    path: Path, disk: Disk, code: int
 ) -> None:
-    class Writer(sqlite3.Connection):
-        def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
-            if "wal_checkpoint" in statement:
-                error = sqlite3.OperationalError("refused")
-                error.sqlite_errorcode = code
-                raise error
-            return super().execute(statement, *values)
-
-    connect = partial(sqlite3.connect, factory=Writer)
-    monkeypatch.setattr("bleepstore.blobs.sqlite_file.sqlite3.connect", connect)
+    disk.fail(CHECKPOINT, code)
     before = open_files()
     if code == sqlite3.SQLITE_FULL:
         Database(str(path)).close()
@@ -118,6 +147,73 @@ def test_at_a_start_a_full_disk_is_no_obstacle_and_a_failing_one_is(
         with pytest.raises(sqlite3.OperationalError, match="refused"):
             Database(str(path))
     assert open_files() == before
+
+
+def test_after_a_sync_that_failed_nothing_is_written_before_the_next_start(
+    path: Path, disk: Disk
+) -> None:
+    """A later one succeeds without what that one left out, which may be of the log's middle."""
+    database = Database(str(path))
+    kept, lost = database.begin(blob_id(1)), database.begin(blob_id(2))
+    database.append(kept, 0, [b"kept"])
+    database.finish([(kept, 4)])
+    disk.fail(COMMIT)
+    with pytest.raises(sqlite3.OperationalError):
+        database.finish([(lost, 0)])
+    disk.fail("nothing")
+    for change in (
+        lambda: database.begin(blob_id(3)),
+        lambda: database.append(lost, 0, [b"x"]),
+        lambda: database.finish([(lost, 1)]),
+        lambda: database.remove(kept),
+    ):
+        with pytest.raises(InternalError, match="before the next start"):
+            change()
+    assert database.chunk(kept, 0) == b"kept"
+    database.close()
+    database = Database(str(path))
+    assert database.find(blob_id(2)) is None
+    assert database.find(blob_id(1)) == (kept, 4)
+    assert database.ids(0, 9) == (kept, (blob_id(1),)), "what is not finished is nobody's"
+    database.remove(kept)
+    database.close()
+
+
+def test_after_a_full_disk_it_goes_on(path: Path, disk: Disk) -> None:
+    database = Database(str(path))
+    for code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE):
+        disk.fail(COMMIT, code)
+        with pytest.raises(InsufficientStorage):
+            database.begin(blob_id(1))
+    disk.fail("nothing")
+    assert database.begin(blob_id(1))
+    database.close()
+
+
+def test_the_log_is_copied_each_time_that_it_has_grown(
+    path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bleepstore.blobs.sqlite_file._CHECKPOINT", 500_000)
+    database = Database(str(path))
+    number = database.begin(blob_id(1))
+
+    def finish(times: int) -> None:
+        for _ in range(times):
+            database.finish([(number, 2_000_000)])
+
+    disk.checkpoints()
+    for index in range(40):
+        database.append(number, index, [bytes(50_000)])
+    assert 8 <= disk.checkpoints() <= 10, "the chunks, and what each transaction costs beside"
+    finish(40)
+    assert 4 <= disk.checkpoints() <= 6
+    assert path.with_name("blobs.db-wal").stat().st_size < 1_000_000
+    disk.fail(CHECKPOINT, sqlite3.SQLITE_FULL)
+    finish(20)
+    disk.fail(CHECKPOINT)
+    with pytest.raises(InternalError, match="before the next start"):
+        finish(20)
+    database.close()
 
 
 def test_a_crash_before_the_schema_was_committed_is_no_obstacle(path: Path) -> None:
