@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from bleepstore.streams.threads import ImmediateThreads
 from tests.blobs.worlds import files_of_at_most
 from tests.contract.blob_stores import STORES
 from tests.contract.blobs import CHUNK, World, blob_id, open_files, random_bytes
-from tests.streams.turns import start
+from tests.streams.turns import PATIENCE, start
 
 
 @pytest.fixture
@@ -179,6 +180,18 @@ def test_after_a_sync_that_failed_nothing_is_written_before_the_next_start(
     database.close()
 
 
+def test_check_fails_after_a_sync_that_failed(tmp_path: Path, disk: Disk) -> None:
+    world = World(STORES[SqliteBlobStore], tmp_path)
+    world.run(world.store.check())
+    disk.fail(COMMIT)
+    with pytest.raises(sqlite3.OperationalError):
+        world.put(blob_id(1), b"x")
+    disk.fail("nothing")
+    with pytest.raises(InternalError, match="before the next start"):
+        world.run(world.store.check())
+    world.close()
+
+
 def test_after_a_full_disk_it_goes_on(path: Path, disk: Disk) -> None:
     database = Database(str(path))
     for code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE):
@@ -307,22 +320,31 @@ def test_a_file_that_the_system_refuses_to_grow_is_insufficient_storage(world: W
 
 
 def test_a_finish_that_fails_fails_for_all_that_shared_it(world: World) -> None:
-    writers = [world.create(blob_id(serial)) for serial in range(3)]
-    for writer in writers:
-        world.run(writer.write(b"x"))
     database = world.store._database
+    numbers = [database.begin(blob_id(serial)) for serial in range(3)]
+    finish, entered, all_wait = database.finish, Event(), Event()
+    shared: list[int] = []
 
-    def full(blobs: object) -> None:
-        raise InsufficientStorage
+    def full_once(blobs: list[tuple[int, int]]) -> None:
+        shared.append(len(blobs))
+        if len(shared) == 1:
+            entered.set()
+            assert all_wait.wait(PATIENCE)
+        if len(shared) == 2:
+            raise InsufficientStorage
+        finish(blobs)
 
-    database.finish = full
-    for finishing in [start(writer.finish()) for writer in writers]:
+    database.finish = full_once
+    first = start(world.store.finish(numbers[0], 0))
+    assert entered.wait(PATIENCE)
+    others = [start(world.store.finish(number, 0)) for number in numbers[1:]]
+    all_wait.set()
+    world.turns.result(first)
+    for finishing in others:
         with pytest.raises(InsufficientStorage):
             world.turns.result(finishing)
-    del database.finish
-    for writer in writers:
-        world.run(writer.abort())
-    assert world.ids() == set()
+    assert shared == [1, 2]
+    assert world.ids() == {blob_id(0)}
 
 
 def failing(code: int) -> sqlite3.OperationalError:
