@@ -198,6 +198,7 @@ def test_what_is_damaged_on_the_disk_is_fetched_anew(world: World) -> None:
         assert path.read_bytes() == raw
     path.unlink()
     assert world.read(locator, 0, 2000) == data
+    assert world.store.blocks.total == path.stat().st_size, "it is counted once"
 
 
 def test_what_was_not_read_for_longest_goes(tmp_path: Path) -> None:
@@ -254,6 +255,7 @@ def test_a_block_that_was_written_anew_is_read_anew(world: World) -> None:
     assert world.asked() == 2
     assert world.read(locator, 0, 3000) == data
     assert world.asked() == 0
+    assert world.store.blocks.total == sum(path.stat().st_size for path in world.files())
 
 
 def test_a_new_process_finds_it_all_and_keeps_to_its_room(world: World) -> None:
