@@ -344,7 +344,11 @@ class MetadataContract:
             do(PutObjectAcl(at=9, bucket="bucket", key="gone", acl=PUBLIC))
         with pytest.raises(AccessDenied):
             do(PutObjectAcl(at=9, bucket="bucket", key="key", acl=private_acl(OTHER)))
+        with pytest.raises(AccessDenied):
+            do(PutObjectAcl(at=9, bucket="bucket", key="key", acl=PUBLIC, decided_by=PUBLIC))
         assert ask("get_object", "bucket", "key").version.acl == ACL
+        do(PutObjectAcl(at=9, bucket="bucket", key="key", acl=PUBLIC, decided_by=ACL))
+        assert ask("get_object", "bucket", "key").version.acl == PUBLIC
 
     def test_deleting_says_whether_there_was_anything(self, do: Any, ask: Any) -> None:
         do(bucket(), put("key"))
@@ -578,7 +582,8 @@ class MetadataContract:
             do(complete((1, 2), checksum=checksum(b"other")))
         with pytest.raises(InvalidRequest):
             do(complete((1, 2), checksum=Checksum(ChecksumAlgorithm.CRC32, "AAAAAA==")))
-        assert do(complete((1, 2), checksum=whole)).checksum == whole
+        full = complete((1, 2), checksum=whole, checksum_type=ChecksumType.FULL_OBJECT)
+        assert do(full).checksum == whole
         assert ask("get_object", "bucket", "big").version.checksum == whole
         do(upload("u2"), part(1, upload_id="u2", checksum=checksum(first)))
         assert do(complete((1,), upload_id="u2")).checksum == checksum(first), "though not named"
