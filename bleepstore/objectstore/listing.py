@@ -53,6 +53,7 @@ class Listings:
             request.after,
             request.limit,
         )
+        self._require_still(caller, request.bucket)
         if not with_owners:
             return ListedObjects(page, {})
         owners = {listed.owner_id for listed in page.objects}
@@ -74,6 +75,12 @@ class Listings:
             request.after_upload_id,
             request.limit,
         )
+        self._require_still(caller, request.bucket)
         people = {upload.owner_id for upload in page.uploads}
         people.update(upload.initiator_id for upload in page.uploads)
         return ListedUploads(page, await self._accounts.names(people))
+
+    def _require_still(self, caller: Caller, name: str) -> None:
+        """A page was read after the bucket was: by then it may have been another account's."""
+        bucket, _ = self._metadata.peek_bucket(name)
+        require_bucket(bucket, caller, Permission.READ)

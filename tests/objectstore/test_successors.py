@@ -17,7 +17,12 @@ from bleepstore.model.acl import ALL_USERS, CannedAcl, Permission, private_acl
 from bleepstore.model.commands import DeleteBucket, DeleteTarget
 from bleepstore.model.conditions import WriteConditions
 from bleepstore.model.objects import Description
-from bleepstore.objectstore.requests import CopyRequest, UploadRequest
+from bleepstore.objectstore.requests import (
+    CopyRequest,
+    PageRequest,
+    UploadRequest,
+    UploadsPageRequest,
+)
 from bleepstore.wire.copying import CopySource
 from bleepstore.wire.grants import RequestedAcl, RequestedGrant
 from tests.objectstore.driving import run
@@ -96,6 +101,26 @@ def test_nor_are_many(world: World) -> None:
     with pytest.raises(NoSuchBucket):
         run(world.store.objects.delete_many(world.caller(ALICE), "bucket", [DeleteTarget("k")]))
     assert world.get("k", account=BOB) == b"bob's"
+
+
+def test_a_bucket_of_anothers_is_not_listed(world: World) -> None:
+    def put_there() -> None:
+        hand_over(world)
+        world.put("secret", b"bob's", account=BOB)
+
+    world.metadata.before("list_objects", put_there)
+    with pytest.raises(AccessDenied):
+        run(
+            world.store.listings.objects(
+                world.caller(ALICE), PageRequest("bucket"), with_owners=False
+            )
+        )
+
+
+def test_nor_are_its_uploads(world: World) -> None:
+    world.metadata.before("list_uploads", lambda: hand_over(world))
+    with pytest.raises(AccessDenied):
+        run(world.store.listings.uploads(world.caller(ALICE), UploadsPageRequest("bucket")))
 
 
 def test_an_acl_is_not_put_on_a_successor_that_does_not_allow_it(world: World) -> None:
