@@ -10,7 +10,7 @@ from twisted.logger import LogEvent, globalLogPublisher
 
 from bleepstore.errors import AccessDenied, InternalError, InvalidPart
 from bleepstore.model.commands import Written
-from bleepstore.s3.late import PATIENCE_SECONDS
+from bleepstore.s3.late import DECLARATION, PATIENCE_SECONDS
 from tests.s3.harness import FakeRequest, Server
 
 COPY = {"x-amz-copy-source": "/bucket/key", "content-length": "0"}
@@ -59,6 +59,7 @@ def test_blanks_keep_the_connection_alive_and_the_document_parses(copying: Copyi
     request, clock = copying.request, copying.server.clock
     clock.advance(PATIENCE_SECONDS)
     assert request.status == 200
+    assert request.sent == DECLARATION + b" "
     first = len(request.sent)
     clock.advance(PATIENCE_SECONDS)
     clock.advance(PATIENCE_SECONDS)
@@ -66,6 +67,7 @@ def test_blanks_keep_the_connection_alive_and_the_document_parses(copying: Copyi
     copying.succeed()
     assert request.finished
     assert request.document.tag.endswith("CopyObjectResult")
+    assert request.sent.count(DECLARATION) == 1
     assert request.answered("content-length") is None
     assert clock.getDelayedCalls() == []
     assert copying.server.counted("CopyObject") == 1

@@ -55,7 +55,7 @@ def test_neither_is_none_and_both_are_refused() -> None:
 @pytest.mark.parametrize(
     "value",
     [b"", b"abc", b"id", b"id=a b", b'id="a', b"id=a,", b",id=a", b"id=a;id=b", b"name=a",
-     b"uri=http://x", b"id=", b'id=""'],
+     b"uri=http://x", b"id=", b'id=""', b'id="a" id="b"', b'id="a"xid="b"'],
 )  # fmt: skip
 def test_malformed_grantees_are_invalid(value: bytes) -> None:
     with pytest.raises(errors.InvalidArgument):
