@@ -206,9 +206,7 @@ def _checksum(
         )
     # A composite value may come with or without the number of parts behind it.
     if checksum is None or expected.value not in (checksum.value, checksum.value.split("-")[0]):
-        raise BadDigest(
-            f"The {algorithm.lower()} you specified did not match the calculated checksum."
-        )
+        raise BadDigest(f"The {algorithm} you specified did not match the calculated checksum.")
     return checksum
 
 

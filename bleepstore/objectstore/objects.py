@@ -434,17 +434,13 @@ def _parts(version: ObjectVersion, manifest: Manifest) -> tuple[PartInfo, ...]:
     """The parts of a multipart object, with their checksums if these are of its own algorithm.
 
     They are of another where a copy was given a checksum of its own: its content is the source's.
-    Their numbers are 1, 2, 3 ... as S3 counts them, whatever numbers they were uploaded under:
-    clients that get an object by its parts ask for each up to x-amz-mp-parts-count.
     """
     algorithm = None if version.checksum is None else version.checksum.algorithm
     return tuple(
-        PartInfo(
-            number,
-            part.size,
-            part.checksum if part.checksum and part.checksum.algorithm is algorithm else None,
-        )
-        for number, part in enumerate(manifest.parts, 1)
+        part
+        if part.checksum is None or part.checksum.algorithm is algorithm
+        else PartInfo(part.number, part.size)
+        for part in manifest.parts
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bleepstore.errors import BadDigest, InvalidPartOrder, InvalidRequest, MalformedXML
+from bleepstore.errors import InvalidPartOrder, InvalidRequest, MalformedXML
 from bleepstore.model.checksums import ChecksumAlgorithm, ChecksumType
 from bleepstore.model.commands import CompletedPart
 from bleepstore.model.objects import Upload
@@ -64,8 +64,7 @@ def require_composite(upload: Upload, parts: Sequence[CompletedPart]) -> None:
     Source: CompletedPart in the API reference; the words about the checksums are S3's.
 
     :raises InvalidPartOrder: a number was passed over.
-    :raises BadDigest: a part is named with a checksum of another algorithm.
-    :raises InvalidRequest: a part is named without a checksum.
+    :raises InvalidRequest: a part is named without its checksum.
     """
     algorithm = upload.checksum_algorithm
     if algorithm is None or upload.checksum_type is not ChecksumType.COMPOSITE:
@@ -74,12 +73,6 @@ def require_composite(upload: Upload, parts: Sequence[CompletedPart]) -> None:
         if part.number != number:
             raise InvalidPartOrder(UploadId=upload.upload_id)
         if algorithm not in part.checksums:
-            if part.checksums:
-                other = next(iter(part.checksums))
-                raise BadDigest(
-                    f"The {other.lower()} you specified for part {number} did not match what we "
-                    "received."
-                )
             raise InvalidRequest(
                 f"The upload was created using a {algorithm.lower()} checksum. The complete "
                 "request must include the checksum for each part. It was missing for part "

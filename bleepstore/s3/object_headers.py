@@ -45,9 +45,9 @@ def read_request(call: Call, operation: Operation = _GET_OBJECT) -> ReadRequest:
     query = call.query
     if not query:
         return ReadRequest(call.bucket, call.key, "", conditions, choose)
-    if choose is not None and "partNumber" in query:
-        raise InvalidRequest("Cannot specify both Range header and partNumber query parameter")
     number = part_number(query)
+    if number is not None and choose is not None:
+        raise InvalidRequest("Cannot specify both Range header and partNumber query parameter")
     version = version_id(operation, query)
     return ReadRequest(call.bucket, call.key, version, conditions, choose, number)
 

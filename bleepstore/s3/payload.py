@@ -96,8 +96,6 @@ class ChunkedPayload:
                     self._stride *= 2
             if pieces:
                 return b"".join(pieces)
-        if self._decoder.lacks_its_last_line:
-            self._decode(b"\r\n", [])
         self._decoder.finish()
         return b""
 
@@ -127,7 +125,8 @@ def payload_of(call: Call) -> IPayload:
     """The payload of a request that must have a body; nothing of it is read yet.
 
     :raises MissingContentLength: the head does not say how long the body is, nor that it comes
-        in chunks; or it is aws-chunked, and x-amz-decoded-content-length is absent or no number.
+        in chunks; or it is aws-chunked, and x-amz-decoded-content-length is absent.
+    :raises InvalidArgument: x-amz-decoded-content-length is no number.
     :raises InvalidRequest: x-amz-trailer is malformed.
     """
     headers = call.headers

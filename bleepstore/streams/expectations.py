@@ -76,17 +76,17 @@ class Expectations(Struct, frozen=True, kw_only=True):
         :raises MalformedTrailerError: the announced trailer is missing.
         :raises InvalidRequest: it is no value of its algorithm.
         """
+        if self.content_md5 is not None and self.content_md5 != md5.md5():
+            raise BadDigest(
+                ExpectedDigest=encode_base64(self.content_md5),
+                CalculatedDigest=encode_base64(md5.md5()),
+            )
         if self.sha256 is not None:
             computed = rest.sha256().hex()
             if computed != self.sha256:
                 raise XAmzContentSHA256Mismatch(
                     ClientComputedContentSHA256=self.sha256, S3ComputedContentSHA256=computed
                 )
-        if self.content_md5 is not None and self.content_md5 != md5.md5():
-            raise BadDigest(
-                ExpectedDigest=encode_base64(self.content_md5),
-                CalculatedDigest=encode_base64(md5.md5()),
-            )
         algorithm = self.chosen
         checksum = (md5 if algorithm is _MD5 else rest).checksum(algorithm)
         if self.checksum is not None:

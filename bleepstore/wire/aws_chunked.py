@@ -11,8 +11,7 @@ API Reference::
     unsigned, with trailer  10000 CRLF <data> CRLF ... 0 CRLF  name:value CRLF ...  CRLF
 
 Some clients end trailing headers with LF CRLF instead of CRLF, since the LF is a part of what is
-signed; both are taken.  As S3 does, a body that is not signed may lack the empty line at its end.
-All else is strict.  Chunks may have any size: S3's lower bound of 8 KiB
+signed; both are taken.  All else is strict.  Chunks may have any size: S3's lower bound of 8 KiB
 is a rule about cost, and SDKs that stream break it.
 
 Signatures are taken out, not checked: that is ``auth.chunks``'s.
@@ -26,6 +25,7 @@ from msgspec import Struct
 
 from bleepstore.errors import (
     IncompleteBody,
+    InvalidArgument,
     InvalidRequest,
     MalformedTrailerError,
     MissingContentLength,
@@ -113,7 +113,6 @@ class AwsChunkedDecoder:
         self._announced = announced
         self._state = _State.CHUNK_LINE
         self._line = bytearray()  # of the current line, what came with earlier feeds
-        self._decoded_length = decoded_length
         self._to_come = decoded_length  # data bytes that no chunk has announced yet
         self._left = 0  # data bytes of the current chunk yet to come
         self._size = 0
@@ -128,22 +127,11 @@ class AwsChunkedDecoder:
         """Whether the whole body was decoded."""
         return self._state is _State.ENDED
 
-    @property
-    def lacks_its_last_line(self) -> bool:
-        """Whether CRLF would end it, and it may end without."""
-        return (
-            self._state is _State.TRAILER
-            and not self._signed
-            and not self._line
-            and not self._bare_line_feed
-        )
-
     def feed(self, data: bytes) -> list[Event]:
         """Decode the next bytes.  They must not change while its views are in use.
 
-        :raises InvalidRequest: data follows the end.
-        :raises IncompleteBody: the framing is malformed, or the chunks hold more or less than the
-            decoded length.
+        :raises InvalidRequest: the framing is malformed, or data follows the end.
+        :raises IncompleteBody: the chunks hold more or less than the decoded length.
         :raises MalformedTrailerError: the trailer is malformed, not as announced, or its
             signature is absent, or present where none belongs.
         """
@@ -160,7 +148,7 @@ class AwsChunkedDecoder:
                     self._state = _State.DATA_END
                 continue
             if self._state is _State.ENDED:
-                raise InvalidRequest("The aws-chunked body is malformed: data follows its end.")
+                raise _malformed("data follows its end")
             at = self._take_line(data, at, events)
         return events
 
@@ -209,7 +197,7 @@ class AwsChunkedDecoder:
             raise self._bad_line("has no size in hexadecimal digits")
         size = int(digits, 16)
         if size > self._to_come:
-            raise self._wrong_length(size)
+            raise _wrong_length()
         if size > MAX_CHUNK_SIZE:
             raise self._bad_line("announces too large a chunk")
         self._size = size
@@ -219,7 +207,7 @@ class AwsChunkedDecoder:
             self._state = _State.DATA
             return
         if self._to_come:
-            raise self._wrong_length(0)
+            raise _wrong_length()
         events.append(ChunkEnd(0, self._signature))
         self._state = _State.TRAILER if self._trailer else _State.LAST_LINE
 
@@ -268,25 +256,26 @@ class AwsChunkedDecoder:
         self._state = _State.ENDED
         events.append(End())
 
-    def _bad_line(self, why: str) -> IncompleteBody | MalformedTrailerError:
+    def _bad_line(self, why: str) -> InvalidRequest | MalformedTrailerError:
         if self._state is _State.TRAILER:
             return MalformedTrailerError()
-        return IncompleteBody(f"The aws-chunked body is malformed: {self._state.value} {why}.")
-
-    def _wrong_length(self, announced: int) -> IncompleteBody:
-        return IncompleteBody(
-            NumberBytesExpected=str(self._decoded_length),
-            NumberBytesProvided=str(self._decoded_length - self._to_come + announced),
-        )
+        return _malformed(f"{self._state.value} {why}")
 
 
 def parse_decoded_length(value: bytes | None) -> int:
     """The value of x-amz-decoded-content-length, which every aws-chunked body needs.
 
-    :raises MissingContentLength: it is absent, or no number.
+    :raises MissingContentLength: it is absent.
+    :raises InvalidArgument: it is no number.
     """
-    if value is None or not value.isdigit() or len(value) > 19:
+    if value is None:
         raise MissingContentLength
+    if not value.isdigit() or len(value) > 19:
+        raise InvalidArgument(
+            "x-amz-decoded-content-length must be a number of bytes.",
+            ArgumentName="x-amz-decoded-content-length",
+            ArgumentValue=value.decode("utf-8", "replace"),
+        )
     return int(value)
 
 
@@ -303,3 +292,14 @@ def parse_trailer_names(value: bytes | None) -> frozenset[bytes]:
     if len(names) > MAX_TRAILERS or any(name.translate(None, _TOKEN) for name in names):
         raise InvalidRequest("The value specified in the x-amz-trailer header is not supported")
     return names
+
+
+def _malformed(why: str) -> InvalidRequest:
+    return InvalidRequest(f"The aws-chunked body is malformed: {why}.")
+
+
+def _wrong_length() -> IncompleteBody:
+    return IncompleteBody(
+        "You did not provide the number of bytes specified by the "
+        "x-amz-decoded-content-length HTTP header"
+    )

@@ -48,8 +48,6 @@ _OTHERS = (
 )
 _OWNERS = (b"x-amz-expected-bucket-owner", b"x-amz-source-expected-bucket-owner")
 _UNSUPPORTED = frozenset((*_ENCRYPTION, *_LOCK, *_DIRECTORY_BUCKETS, *_OTHERS))
-_OWNERSHIP = b"x-amz-object-ownership"
-_OWNERSHIPS = (b"bucketownerenforced", b"bucketownerpreferred", b"objectwriter")
 _HARMLESS = {
     (b"x-amz-bucket-namespace", b"global"),
     (b"x-amz-bucket-object-lock-enabled", b"false"),
@@ -91,19 +89,12 @@ def refuse_unsupported(headers: Headers) -> None:
     Server-side encryption, tags, object lock, website redirects, appends, MFA ...
 
     :raises NotImplemented: with the name as ``Header``.
-    :raises InvalidArgument: an object ownership that S3 does not know.
     """
     if _UNSUPPORTED.isdisjoint(headers):
         return
     for name in sorted(_UNSUPPORTED & headers.keys()):
-        value = headers[name]
-        if (name, value.lower()) in _HARMLESS:
-            continue
-        if name == _OWNERSHIP and value.lower() not in _OWNERSHIPS:
-            raise errors.InvalidArgument(
-                f"Invalid {name.decode()} header: {text_of(value)}", ArgumentName=name.decode()
-            )
-        raise unsupported_header(name.decode())
+        if (name, headers[name].lower()) not in _HARMLESS:
+            raise unsupported_header(name.decode())
 
 
 def unsupported_header(name: str, more: str = "") -> errors.NotImplemented:

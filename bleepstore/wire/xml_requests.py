@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from msgspec import Struct
 
 from bleepstore import errors
@@ -20,7 +18,6 @@ from bleepstore.model.acl import Permission
 from bleepstore.model.checksums import ChecksumAlgorithm
 from bleepstore.model.commands import CompletedPart, DeleteTarget
 from bleepstore.model.names import MAX_PARTS
-from bleepstore.wire.checksums import is_checksum
 from bleepstore.wire.dates import parse_http_date, parse_iso_date
 from bleepstore.wire.grants import (
     MAX_GRANTS,
@@ -161,25 +158,11 @@ def _completed_part(element: Element) -> CompletedPart:
             number = _part_number(text)
         elif name == "ETag":
             etag = _unquoted(text)
-        elif text:
+        else:
             checksums[_CHECKSUMS[name]] = text
-    if number is None or etag is None:  # an empty one is that of no part
+    if number is None or not etag:
         raise MalformedXML
-    _check_checksums(checksums)
     return CompletedPart(number, etag, checksums)
-
-
-def _check_checksums(checksums: Mapping[ChecksumAlgorithm, str]) -> None:
-    if len(checksums) > 1 or not all(
-        is_checksum(algorithm, text.encode()) for algorithm, text in checksums.items()
-    ):
-        raise InvalidArgument(
-            "Invalid Base64 or multiple checksums present in request",
-            ArgumentName="Checksum",
-            ArgumentValue="".join(
-                f"{algorithm.value}:{text};" for algorithm, text in sorted(checksums.items())
-            ),
-        )
 
 
 def _part_number(text: str) -> int:

@@ -112,9 +112,9 @@ def test_parts_of_an_object_are_read_by_their_number(world: World) -> None:
     upload = create(world)
     last = put_part(world, upload, 7, LAST)
     complete(world, upload, put_part(world, upload, 2, FIRST), last)
-    assert world.get("k", part_number=2) == LAST
+    assert world.get("k", part_number=7) == LAST
     head = run(
-        world.store.objects.head(world.caller(ALICE), ReadRequest("bucket", "k", part_number=2))
+        world.store.objects.head(world.caller(ALICE), ReadRequest("bucket", "k", part_number=7))
     )
     assert (head.offset, head.length, head.partial, head.part_count) == (
         len(FIRST),
@@ -127,12 +127,12 @@ def test_parts_of_an_object_are_read_by_their_number(world: World) -> None:
     assert whole.checksum == whole.version.checksum is not None
     assert whole.checksum != last.checksum
     with pytest.raises(InvalidPartNumber) as refused:
-        world.get("k", part_number=7)
-    assert refused.value.details == {"PartNumberRequested": "7", "ActualPartCount": "2"}
+        world.get("k", part_number=1)
+    assert refused.value.details == {"PartNumberRequested": "1", "ActualPartCount": "2"}
     attributes = run(world.store.objects.attributes(world.caller(ALICE), "bucket", "k"))
     assert [(part.number, part.size) for part in attributes.parts] == [
-        (1, len(FIRST)),
-        (2, len(LAST)),
+        (2, len(FIRST)),
+        (7, len(LAST)),
     ]
     across = ReadRequest("bucket", "k", choose_span=lambda _: (len(FIRST) - 4, 7))
     assert world.read(world.caller(ALICE), across) == FIRST[-4:] + LAST[:3]
@@ -188,18 +188,14 @@ def test_parts_of_a_composite_checksum_are_named_with_theirs(world: World) -> No
         checksum_type=ChecksumType.COMPOSITE,
     )
     part = put_part(world, upload, 1, LAST, claiming(ChecksumAlgorithm.SHA256, LAST))
-    with pytest.raises(InvalidRequest) as refused:
-        complete(world, upload, parts=(CompletedPart(1, part.etag),))
-    assert refused.value.message == (
-        "The upload was created using a sha256 checksum. The complete request must include "
-        "the checksum for each part. It was missing for part 1 in the request."
-    )
     other = {ChecksumAlgorithm.SHA1: "of another algorithm"}
-    with pytest.raises(BadDigest) as wrong:
-        complete(world, upload, parts=(CompletedPart(1, part.etag, other),))
-    assert wrong.value.message == (
-        "The sha1 you specified for part 1 did not match what we received."
-    )
+    for named in (CompletedPart(1, part.etag), CompletedPart(1, part.etag, other)):
+        with pytest.raises(InvalidRequest) as refused:
+            complete(world, upload, parts=(named,))
+        assert refused.value.message == (
+            "The upload was created using a sha256 checksum. The complete request must include "
+            "the checksum for each part. It was missing for part 1 in the request."
+        )
 
 
 def test_parts_of_a_composite_checksum_are_numbered_without_gaps(world: World) -> None:

