@@ -141,7 +141,7 @@ names = st.text("abcdefghijklmnopqrstuvwxyz-", min_size=1, max_size=8)
 header_values = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=20)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     st.lists(segment, max_size=4),
     st.lists(st.tuples(segment, segment), max_size=4),
@@ -166,7 +166,7 @@ def test_botocores_signer_is_verified_over_any_path_query_and_headers(
     _verified(b"GET", target.encode(), headers, now)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.lists(segment, max_size=4), st.integers(1, 604_800))
 def test_botocores_presigner_is_verified_over_any_path(path: list[str], expires: int) -> None:
     target = "/" + "/".join(quote(part, safe="~") for part in path)

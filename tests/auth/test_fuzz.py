@@ -56,7 +56,7 @@ def ask(method: bytes, target: bytes, headers: list[Pair], now: int = NOW) -> bo
     return True
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(anything, anything, header_lists, scheme, anything)
 def test_arbitrary_requests(
     method: bytes, target: bytes, headers: list[Pair], prefix: bytes, rest: bytes
@@ -65,14 +65,14 @@ def test_arbitrary_requests(
     assert not ask(method, target, [*headers, (b"authorization", prefix + rest)])
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(query_names, anything), max_size=8), header_lists)
 def test_arbitrary_presigned_requests(query: list[Pair], headers: list[Pair]) -> None:
     target = b"/b/k?" + b"&".join(b"%b=%b" % pair for pair in query)
     assert not ask(b"GET", target, headers)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.data())
 def test_a_signed_request_with_a_few_bytes_changed(data: st.DataObject) -> None:
     headers = [list(header) for header in signed()]
@@ -83,7 +83,7 @@ def test_a_signed_request_with_a_few_bytes_changed(data: st.DataObject) -> None:
     ask(b"GET", b"/bucket/key", [(name, value) for name, value in headers])
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.data())
 def test_a_presigned_request_with_a_few_bytes_changed(data: st.DataObject) -> None:
     target = SIGNER.presign(b"GET", b"/bucket/key", [HOST], NOW, 60)
@@ -92,7 +92,7 @@ def test_a_presigned_request_with_a_few_bytes_changed(data: st.DataObject) -> No
     ask(b"GET", target[:at] + data.draw(st.binary(max_size=3)) + target[at + cut :], [HOST])
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     st.lists(st.binary(max_size=8), max_size=6),
     st.text(st.characters(codec="utf-8", exclude_characters=", "), min_size=1, max_size=20),
@@ -107,7 +107,6 @@ def test_whatever_is_signed_is_verified(path: list[bytes], key: str, secret: str
     verify(claim, secret, KEYS)
 
 
-@settings(deadline=None)
 @given(st.one_of(st.none(), anything))
 def test_arbitrary_payload_values(value: bytes | None) -> None:
     with contextlib.suppress(StoreError):

@@ -306,9 +306,7 @@ def test_a_peer_that_answers_with_garbage_is_left(tmp_path: Path, lines: list[st
     nodes.stop()
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(raw=st.binary(max_size=2000), greeted=st.booleans())
 def test_random_bytes_harm_nothing(tmp_path: Path, raw: bytes, greeted: bool) -> None:
     nodes = Nodes(tmp_path, "a", "b")
@@ -320,9 +318,7 @@ def test_random_bytes_harm_nothing(tmp_path: Path, raw: bytes, greeted: bool) ->
     nodes.stop()
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(where=st.integers(0, 10_000), byte=st.integers(0, 255), data=st.data())
 def test_a_spoilt_byte_harms_nothing(
     tmp_path: Path, where: int, byte: int, data: st.DataObject
@@ -366,9 +362,7 @@ CALLED = st.builds(
 )
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(boxes=st.lists(CALLED, max_size=8), purpose=st.sampled_from([CONSENSUS, SNAPSHOT]))
 def test_well_formed_nonsense_harms_nothing(
     tmp_path: Path, boxes: list[dict[bytes, bytes]], purpose: str

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import count
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -321,13 +321,9 @@ TestReplicatedHistories = ReplicatedHistories.TestCase
 TestReplicatedHistories.settings = settings(
     max_examples=20,
     stateful_step_count=50,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
 )
 TestHistories = Histories.TestCase
 TestHistories.settings = settings(
     max_examples=80,
     stateful_step_count=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
 )

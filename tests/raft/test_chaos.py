@@ -34,7 +34,7 @@ def test_leases_answer_nothing_stale_while_clocks_agree(seed: int) -> None:
 _NUMBERS = st.integers(0, 999)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(_NUMBERS, _NUMBERS, _NUMBERS), min_size=50, max_size=300))
 def test_any_history_is_safe(history: list[tuple[int, int, int]]) -> None:
     chaos = Chaos(lambda n: 0)

@@ -64,7 +64,7 @@ _sender = st.sampled_from(["a", "b", "c", "stranger", ""])
 _said = st.lists(st.tuples(st.sampled_from("abc"), _sender, _message, st.booleans()), max_size=25)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(_said)
 def test_whatever_is_said_harms_nothing(said: list[tuple[str, str, Message, bool]]) -> None:
     cluster = Cluster()

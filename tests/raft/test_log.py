@@ -229,5 +229,5 @@ class LogMachine(RuleBasedStateMachine):
                 assert self.disk.entries(entry.index, entry.index + 1, 1) == [entry]
 
 
-LogMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+LogMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 TestAnyHistoryOfALog = LogMachine.TestCase

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bleepstore.wire.headers import Header
@@ -72,7 +72,7 @@ def _server() -> Server:
     return server
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=600)
 @given(method=_method, target=_target, headers=_headers, body=_body)
 def test_every_request_has_an_answer(
     method: bytes, target: str, headers: list[Header], body: bytes

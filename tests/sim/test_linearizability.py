@@ -333,7 +333,7 @@ ETAGS = st.sampled_from(["v0", "v1", "v2", NO_KEY])
 
 
 @given(key_histories())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_it_agrees_with_trying_every_order_of_a_key(operations: list[Operation]) -> None:
     assert (check_keys(operations) == []) == explained(operations, bucket=False)
 
@@ -363,7 +363,7 @@ def bucket_histories(draw: st.DrawFn) -> list[Operation]:
 
 
 @given(bucket_histories())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_it_agrees_with_trying_every_order_of_a_bucket(operations: list[Operation]) -> None:
     assert (check_buckets(operations) == []) == explained(operations, bucket=True)
 

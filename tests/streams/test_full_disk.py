@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
@@ -114,7 +114,6 @@ class World:
         return {path.name for path in self.root.rglob("*") if path.is_file()}
 
 
-@settings(deadline=None)
 @given(
     function=st.sampled_from(CALLS),
     calls=st.integers(0, 8),

@@ -241,7 +241,7 @@ class TestEveryForm:
 forms = st.sampled_from([form.values for form in FORMS])
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.data())
 def test_at_random_splits(data: st.DataObject) -> None:
     decoder, encode, _ = data.draw(forms)
@@ -255,7 +255,7 @@ def test_at_random_splits(data: st.DataObject) -> None:
     assert [piece for piece in found if isinstance(piece, bytes)] == chunks
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.data())
 def test_anything_gives_events_or_a_store_error(data: st.DataObject) -> None:
     decoder, encode, _ = data.draw(forms)
@@ -427,7 +427,6 @@ def test_trailer_names_are_a_list() -> None:
             parse_trailer_names(value)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=40))
 def test_arbitrary_header_values(value: bytes) -> None:
     with contextlib.suppress(StoreError):
