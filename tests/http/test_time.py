@@ -227,6 +227,7 @@ def test_no_delayed_call_is_left_when_nobody_is_connected() -> None:
     connection = Connection(answering(), LIMITS)
     assert len(connection.clock.getDelayedCalls()) == 1
     connection.send(head() * 3)
+    connection.clock.advance(0)  # the turn in which they were served is over
     assert len(connection.clock.getDelayedCalls()) == 1
     connection.sever()
     assert connection.clock.getDelayedCalls() == []
