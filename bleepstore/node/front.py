@@ -67,7 +67,7 @@ def build_front(
     health = None
     if config.observability.health_check:
         checks: dict[str, Check] = {
-            "metadata": known(in_place(metadata.totals, _database(config))),
+            "metadata": known(unmoved(metadata.totals, _database(config))),
             "storage": known(blobs.check),
         }
         if cluster is not None:
@@ -103,7 +103,7 @@ def known(check: Check) -> Check:
     return checked
 
 
-def in_place(check: Check, path: str) -> Check:
+def unmoved(check: Check, path: str) -> Check:
     """The check, and whether a file is still the one of the first check: SQLite writes on to one
     that was moved away or replaced, and all of that is lost with the process.
 

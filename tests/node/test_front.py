@@ -9,7 +9,7 @@ import pytest
 from bleepstore.blobs.disk import UnusableStore
 from bleepstore.errors import SlowDown
 from bleepstore.metadata.schema import UnusableDatabase
-from bleepstore.node.front import in_place, known
+from bleepstore.node.front import known, unmoved
 from bleepstore.observability.health import Unusable
 from tests.objectstore.driving import run
 
@@ -38,7 +38,7 @@ def test_a_database_that_was_moved_or_replaced_is_noticed(tmp_path: Path) -> Non
 
     path = tmp_path / "metadata.db"
     path.touch()
-    check = in_place(totals, str(path))  # type: ignore[arg-type]
+    check = unmoved(totals, str(path))  # type: ignore[arg-type]
     assert run(check()) == "totals"
     path.rename(tmp_path / "away")
     with pytest.raises(UnusableDatabase, match="was moved or replaced while the server runs"):
