@@ -63,6 +63,20 @@ def _ignore(number: int, frame: object) -> None:
     """This process goes on as it was told to."""
 
 
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The paths of what is synced from now on, by ``fsync``."""
+    paths: list[str] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        paths.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return paths
+
+
 @pytest.fixture(scope="session")
 def azure_account() -> Iterator[str]:
     """The URL of an account of Azure Storage, one for all: each test has a prefix of its own."""

@@ -140,7 +140,9 @@ class Node(OrderedService):
         """Say of keys that were changed what became of the buckets of the old ones."""
         try:
             owners = await metadata.bucket_owners()
-        except Exception:  # it stops again, or the database is damaged, which others say
+        except Exception as error:
+            if not self._stopped:
+                _log.error("Whose the buckets are could not be read: {error!r}", error=error)
             return
         for warning in ownership_warnings(self._config, owners):
             _log.warn("{warning}", warning=warning)

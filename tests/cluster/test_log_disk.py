@@ -350,16 +350,8 @@ def test_files_are_for_their_owner_alone_and_saves_are_synced_in_full(
 
 
 def test_the_names_of_a_new_log_are_durable_before_it_promises_anything(
-    tmp_path: Path, turns: Turns, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, turns: Turns, synced: list[str]
 ) -> None:
-    synced: list[str] = []
-    real = os.fsync
-
-    def fsync(descriptor: int) -> None:
-        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
-        real(descriptor)
-
-    monkeypatch.setattr(os, "fsync", fsync)
     close(opened(tmp_path / "new" / "raft", turns), turns)
     directory = tmp_path / "new" / "raft"
     above = [str(tmp_path), str(tmp_path / "new")]
