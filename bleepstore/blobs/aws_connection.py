@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-
 from twisted.internet.interfaces import IReactorTime
 
 from bleepstore.blobs.aws import AwsBlobStore
 from bleepstore.blobs.aws_calls import AwsCalls
+from bleepstore.config.addresses import is_address
 from bleepstore.config.storage_sections import AwsStorageConfig
 from bleepstore.interfaces.threads import Dice, Now
 from bleepstore.remote.aws_credentials import aws_authorizer
@@ -36,7 +35,7 @@ def aws_origin(config: AwsStorageConfig) -> tuple[Origin, str]:
         config.use_path_style
         or path
         or origin.host == "localhost"
-        or _is_address(origin.host)
+        or is_address(origin.host)
         or (origin.scheme == "https" and "." in config.bucket)
     ):
         return origin, f"{path}/{config.bucket}"
@@ -45,14 +44,6 @@ def aws_origin(config: AwsStorageConfig) -> tuple[Origin, str]:
 
 def _endpoint_of(region: str) -> str:
     return f"https://s3.{region}.{domain_of(region)}"
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def aws_store(

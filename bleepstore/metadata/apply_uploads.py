@@ -51,7 +51,8 @@ def put_part(tx: Transaction, command: PutPart) -> Steps[Done]:
     """See :class:`PutPart`."""
     find_upload(tx, command.bucket, command.key, command.upload_id)
     if command.shares_blobs:
-        shared = [extent for extent in command.extents if extent.blob_id not in command.fresh]
+        fresh = set(command.fresh)
+        shared = [extent for extent in command.extents if extent.blob_id not in fresh]
         yield from require_held(tx, shared)
     where = (command.upload_id, command.number)
     replaced = tx.execute(

@@ -9,31 +9,8 @@ import pytest
 from twisted.internet.defer import DeferredLock
 
 from bleepstore.cluster.log_checkpoints import LogCheckpoints
+from tests.metadata.checkpointing import FIRST, SECOND, Connection
 from tests.streams.turns import HeldThreads, start
-
-FIRST, SECOND = "PRAGMA wal_checkpoint(PASSIVE)", "PRAGMA wal_checkpoint(RESTART)"
-
-
-class Connection:
-    """One that checkpoints as the test says."""
-
-    def __init__(self) -> None:
-        self.ran: list[str] = []
-        self.answer = (0, 3, 3)
-        self.error: Exception | None = None
-        self.closed = False
-
-    def execute(self, statement: str) -> Connection:
-        if self.error is not None:
-            raise self.error
-        self.ran.append(statement)
-        return self
-
-    def fetchall(self) -> list[tuple[int, int, int]]:
-        return [self.answer]
-
-    def close(self) -> None:
-        self.closed = True
 
 
 class World:

@@ -8,27 +8,8 @@ from typing import cast
 import pytest
 
 from bleepstore.metadata.checkpoints import Checkpoints
+from tests.metadata.checkpointing import FIRST, SECOND, Connection
 from tests.streams.turns import HeldThreads, start
-
-FIRST, SECOND = "PRAGMA wal_checkpoint(PASSIVE)", "PRAGMA wal_checkpoint(RESTART)"
-
-
-class Connection:
-    """One that checkpoints as the test says."""
-
-    def __init__(self) -> None:
-        self.ran: list[str] = []
-        self.answer = (0, 3, 3)
-        self.error: Exception | None = None
-
-    def execute(self, statement: str) -> Connection:
-        self.ran.append(statement)
-        if self.error is not None:
-            raise self.error
-        return self
-
-    def fetchall(self) -> list[tuple[int, int, int]]:
-        return [self.answer]
 
 
 class World:
